@@ -1,0 +1,103 @@
+//! The x86 Local APIC as a pure state machine.
+//!
+//! The crate asks nothing of its host and keeps nothing of it: a call takes what it needs (a value,
+//! the time) and returns what must happen (an [`Effect`], a deadline, a vector to inject). There is
+//! no clock, no thread, no callback kept, and no lock on the way of an interrupt.
+//!
+//! - [`LocalApic`] is the register model of one processor, owned by the thread that runs it. Guest
+//!   accesses enter through [`LocalApic::write_page`] and [`LocalApic::read_page`] (xAPIC),
+//!   [`LocalApic::write_msr`] and [`LocalApic::read_msr`] (x2APIC) and [`LocalApic::write_base`].
+//! - [`Fabric`] holds what the processors of a VM share: a [`Mailbox`] for each, and the map from
+//!   destinations to targets. A [`Router`] is one sender's way into it.
+//!
+//! # The way of an interrupt
+//!
+//! ```
+//! use vapic::{Config, Effect, Fabric, LocalApic, Router};
+//!
+//! // Two processors; each APIC belongs to the thread that runs its processor.
+//! let mut apics = [0, 1].map(|id| {
+//!     LocalApic::new(Config { id, bootstrap: id == 0, physical_bits: 46 })
+//! });
+//! let fabric = Fabric::new(apics.iter().map(LocalApic::identity))?;
+//! let [sender, target] = &mut apics;
+//! let mut router = Router::new(fabric.clone(), Some(0));
+//!
+//! // The target's guest enables its APIC through the spurious-vector register.
+//! let effect = target.write_page(0xF0, &0x1FFu32.to_le_bytes(), 0);
+//! assert_eq!(effect, Effect::Identity);
+//! fabric.publish(1, target.identity());
+//!
+//! // The sender's guest writes ICR high (APIC 1), then ICR low (vector 0x40).
+//! let _ = sender.write_page(0x310, &(1u32 << 24).to_le_bytes(), 0);
+//! let effect = sender.write_page(0x300, &0x40u32.to_le_bytes(), 0);
+//! let Effect::Send(message) = effect else { panic!("an ICR write sends") };
+//! router.deliver(&message, |index, _posted| assert_eq!(index, 1 /* wake its thread */));
+//!
+//! // The target's thread takes it, injects it, and sees its end.
+//! target.drain(&fabric.mailboxes()[1], |_vector, _acceptance| {});
+//! assert_eq!(target.acknowledge(), Some(0x40));
+//! let effect = target.write_page(0xB0, &[0; 4], 0);
+//! assert_eq!(effect, Effect::Ended { vector: 0x40, level: false });
+//! # Ok::<(), vapic::FabricError>(())
+//! ```
+//!
+//! # Sources
+//!
+//! Section numbers such as "APIC §6.1" are relative to the chapter "Advanced Programmable Interrupt
+//! Controller (APIC)" of the Intel SDM, volume 3A, whose own number differs between editions.
+//!
+//! # What never panics
+//!
+//! No guest value and no message panics: access by offset and MSR number is total. The host's own
+//! duties (one owner, time that does not run backwards) are not checked; time that does run
+//! backwards delays the timer and does nothing worse.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod arrival;
+mod error;
+mod fabric;
+mod icr;
+mod local_apic;
+mod lvt;
+mod mailbox;
+mod mode;
+mod priority;
+mod routing;
+pub mod spec;
+mod sync;
+mod timer;
+mod vector;
+mod x2apic;
+mod xapic;
+
+pub use arrival::{Acceptance, Arrivals};
+pub use fabric::{Fabric, FabricError, Router};
+pub use local_apic::{Config, Effect, LocalApic};
+pub use mailbox::{Mailbox, Overtaken, Posted};
+pub use mode::Mode;
+pub use routing::{Identity, LogicalModel, MAX_APICS};
+pub use vector::{InService, VectorSet};
+
+/// The access takes a general-protection fault, #GP(0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GeneralProtection;
+
+impl core::fmt::Display for GeneralProtection {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("#GP(0)")
+    }
+}
+
+impl core::error::Error for GeneralProtection {}
+
+/// A value too wide for its register has reserved bits set.
+impl From<core::num::TryFromIntError> for GeneralProtection {
+    fn from(_: core::num::TryFromIntError) -> Self {
+        Self
+    }
+}

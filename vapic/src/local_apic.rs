@@ -1,0 +1,301 @@
+//! One Local APIC: its registers, and what power-up, INIT and a new base do to them.
+//!
+//! The thread that runs the processor owns it and lends it by `&mut`. Its behaviour is spread by
+//! concept: [`crate::xapic`] and [`crate::x2apic`] are the two doors to the registers,
+//! [`crate::priority`] accepts, acknowledges and ends, [`crate::arrival`] takes what the mailbox holds.
+
+use crate::GeneralProtection;
+use crate::error::Errors;
+use crate::lvt::Lvt;
+use crate::mode::Mode;
+use crate::routing::{Identity, LogicalModel};
+use crate::spec::base::{ApicBase, DEFAULT_APIC_PAGE};
+use crate::spec::error::ErrorStatus;
+use crate::spec::lvt::LvtSource;
+use crate::spec::message::{DeliveryMode, InterruptMessage};
+use crate::spec::svr::SpuriousVector;
+use crate::timer::{Timer, TimerMode};
+use crate::vector::{InService, VectorSet};
+
+/// What is fixed when a processor is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The initial APIC ID: 32 bits in x2APIC mode, of which xAPIC mode shows the lowest 8.
+    pub id: u32,
+    /// The processor starts by itself; all others wait for a start-up IPI.
+    pub bootstrap: bool,
+    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H EAX[7:0]).
+    pub physical_bits: u8,
+}
+
+/// What the host must do after an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// Deliver this message, see [`Router::deliver`](crate::Router::deliver).
+    Send(InterruptMessage),
+    /// The interrupt on `vector` has been served; tell level sources if it was level-triggered.
+    Ended {
+        /// The vector that left service.
+        vector: u8,
+        /// Its TMR bit: the end is broadcast to the IOAPICs.
+        level: bool,
+    },
+    /// How others address this APIC has changed: publish [`LocalApic::identity`] in the fabric.
+    Identity,
+    /// IA32_APIC_BASE has changed: publish the identity, move the page, mirror the value.
+    Base(ApicBase),
+}
+
+/// A Local APIC.
+#[derive(Clone, Debug)]
+pub struct LocalApic {
+    pub(crate) mode: Mode,
+    pub(crate) task_priority: u8,
+    pub(crate) in_service: InService,
+    pub(crate) requests: VectorSet,
+    pub(crate) level: VectorSet,
+    pub(crate) command_low: u32,
+    pub(crate) command_high: u32,
+    pub(crate) spurious: SpuriousVector,
+    pub(crate) logical_id: u8,
+    pub(crate) destination_format: u8,
+    pub(crate) xapic_id: u8,
+    pub(crate) lvt: Lvt,
+    pub(crate) timer: Timer,
+    pub(crate) errors: Errors,
+    pub(crate) nmis: u8,
+    pub(crate) smi: bool,
+    pub(crate) ext_int: bool,
+    pub(crate) waiting_for_start_up: bool,
+    base: ApicBase,
+    config: Config,
+}
+
+impl LocalApic {
+    /// Version 0x14 with seven local vector table entries and no EOI broadcast suppression.
+    pub(crate) const VERSION: u32 = 0x0006_0014;
+
+    /// The APIC after power-up: xAPIC mode, software-disabled.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "xAPIC mode shows 8 bits of the ID"
+    )]
+    pub fn new(config: Config) -> Self {
+        let base = ApicBase::from_bits(DEFAULT_APIC_PAGE)
+            .with_enabled(true)
+            .with_bootstrap(config.bootstrap);
+        Self {
+            mode: Mode::Xapic,
+            task_priority: 0,
+            in_service: InService::default(),
+            requests: VectorSet::EMPTY,
+            level: VectorSet::EMPTY,
+            command_low: 0,
+            command_high: 0,
+            spurious: SpuriousVector::RESET,
+            logical_id: 0,
+            destination_format: 0xF,
+            xapic_id: config.id as u8,
+            lvt: Lvt::RESET,
+            timer: Timer::RESET,
+            errors: Errors::RESET,
+            nmis: 0,
+            smi: false,
+            ext_int: false,
+            waiting_for_start_up: !config.bootstrap,
+            base,
+            config,
+        }
+    }
+
+    /// Back to the state after INIT: all registers but the ID, the base and so the mode (§4.7.3).
+    ///
+    /// An application processor then waits for a start-up IPI; the bootstrap processor starts over.
+    pub(crate) fn init(&mut self) {
+        *self = Self {
+            xapic_id: self.xapic_id,
+            base: self.base,
+            mode: self.mode,
+            ..Self::new(self.config)
+        };
+    }
+
+    /// The mode that IA32_APIC_BASE selects.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The value of IA32_APIC_BASE.
+    #[must_use]
+    pub const fn base(&self) -> ApicBase {
+        self.base
+    }
+
+    /// Guest-physical address of the register page, which exists in xAPIC mode alone.
+    #[must_use]
+    #[inline]
+    pub const fn page(&self) -> Option<u64> {
+        match self.mode {
+            Mode::Xapic => Some(self.base.address()),
+            Mode::Disabled | Mode::X2apic => None,
+        }
+    }
+
+    /// The APIC ID as the current mode shows it.
+    #[must_use]
+    pub const fn id(&self) -> u32 {
+        match self.mode {
+            Mode::X2apic => self.config.id,
+            Mode::Xapic | Mode::Disabled => self.xapic_id as u32,
+        }
+    }
+
+    /// How other APICs address this one; goes to [`Fabric::publish`](crate::Fabric::publish).
+    #[must_use]
+    pub const fn identity(&self) -> Identity {
+        Identity {
+            mode: self.mode,
+            x2apic_id: self.config.id,
+            xapic_id: self.xapic_id,
+            logical_id: self.logical_id,
+            model: match self.destination_format {
+                0xF => LogicalModel::Flat,
+                0x0 => LogicalModel::Cluster,
+                _ => LogicalModel::Unknown,
+            },
+            software_enabled: self.spurious.enabled(),
+        }
+    }
+
+    /// The guest writes IA32_APIC_BASE.
+    ///
+    /// # Errors
+    ///
+    /// #GP for reserved bits, for EXTD without EN, and for the moves that §12.5 forbids.
+    pub fn write_base(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
+        if value & ApicBase::reserved_mask(self.config.physical_bits) != 0 {
+            return Err(GeneralProtection);
+        }
+        let base = ApicBase::from_bits(value);
+        let mode = Mode::of(base)?;
+        if !self.mode.may_become(mode) {
+            return Err(GeneralProtection);
+        }
+        if mode == Mode::Disabled && self.mode != Mode::Disabled {
+            // Disabling loses all state (§4.3): the next enable finds an APIC after power-up.
+            *self = Self {
+                waiting_for_start_up: self.waiting_for_start_up,
+                ..Self::new(self.config)
+            };
+        }
+        self.mode = mode;
+        self.base = base;
+        Ok(Effect::Base(base))
+    }
+
+    /// When the timer must be looked at, in ns; `None` while it can cause nothing.
+    ///
+    /// Calling [`Self::advance`] earlier is harmless.
+    #[must_use]
+    #[inline]
+    pub const fn deadline(&self) -> Option<u64> {
+        if self.lvt.get(LvtSource::Timer).masked() {
+            None
+        } else {
+            self.timer.deadline()
+        }
+    }
+
+    /// Lets time reach `now` in ns: an expired timer raises its interrupt, or loses it if masked.
+    #[inline]
+    pub fn advance(&mut self, now: u64) {
+        if self
+            .timer
+            .deadline()
+            .is_some_and(|deadline| deadline <= now)
+            && self.timer.advance(now)
+        {
+            self.raise(LvtSource::Timer);
+        }
+    }
+
+    /// A local source fires its entry of the local vector table once.
+    pub fn raise(&mut self, source: LvtSource) {
+        let entry = self.lvt.get(source);
+        if entry.masked() {
+            return;
+        }
+        match entry.delivery() {
+            DeliveryMode::Fixed => self.accept_local(entry.vector()),
+            DeliveryMode::Nmi => self.nmis = (self.nmis + 1).min(2),
+            DeliveryMode::Smi => self.smi = true,
+            DeliveryMode::ExtInt => self.ext_int = true,
+            DeliveryMode::Init => self.init(),
+            DeliveryMode::LowestPriority | DeliveryMode::RemoteRead | DeliveryMode::StartUp => {}
+        }
+    }
+
+    fn accept_local(&mut self, vector: u8) {
+        if vector < 16 {
+            self.note_error(ErrorStatus::new().with_receive_illegal_vector(true));
+        } else {
+            self.requests.insert(vector);
+            self.level.remove(vector);
+        }
+    }
+
+    /// Collects an error and fires the error entry if it is new.
+    ///
+    /// An error entry with an illegal vector is an error too, but fires nothing: no recursion.
+    pub(crate) fn note_error(&mut self, error: ErrorStatus) {
+        let entry = self.lvt.get(LvtSource::Error);
+        if self.errors.collect(error) && !entry.masked() {
+            if entry.vector() < 16 {
+                self.errors
+                    .collect(ErrorStatus::new().with_receive_illegal_vector(true));
+            } else {
+                self.requests.insert(entry.vector());
+                self.level.remove(entry.vector());
+            }
+        }
+    }
+
+    pub(crate) fn write_spurious(&mut self, value: u32) -> Effect {
+        self.spurious = SpuriousVector::from_bits(value & SpuriousVector::WRITABLE);
+        if !self.spurious.enabled() {
+            self.lvt.mask_all();
+        }
+        Effect::Identity
+    }
+
+    pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32, now: u64) -> Effect {
+        // What has expired under the old entry is decided by the old entry.
+        self.advance(now);
+        self.lvt.write(source, value, self.spurious.enabled());
+        if source == LvtSource::Timer {
+            let periodic = self.lvt.get(source).periodic();
+            self.timer.set_mode(if periodic {
+                TimerMode::Periodic
+            } else {
+                TimerMode::OneShot
+            });
+        }
+        Effect::None
+    }
+
+    pub(crate) fn start_timer(&mut self, count: u32, now: u64) -> Effect {
+        self.timer.start(count, now);
+        Effect::None
+    }
+
+    pub(crate) fn write_divide(&mut self, value: u32, now: u64) -> Effect {
+        self.advance(now);
+        self.timer.set_divide(value, now);
+        Effect::None
+    }
+}

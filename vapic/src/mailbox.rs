@@ -1,0 +1,247 @@
+//! What other threads may leave for an APIC: the only atomics besides the fabric's generation.
+//!
+//! A poster does one atomic read-modify-write and nothing else; the owner takes everything at once
+//! with [`LocalApic::drain`](crate::LocalApic::drain). Edge and level requests have bitmaps of
+//! their own, so each request carries its trigger in the very bit that makes it visible and the
+//! two can never be mixed up, however posts and drains interleave.
+//!
+//! Orderings: a post is `AcqRel`, so it publishes all that the sender wrote before it (the flags
+//! and page tables that the interrupt is about) and a request that finds its bit set already is
+//! ordered against the owner's taking of that bit. The owner takes with `AcqRel` as well.
+
+use crate::spec::message::{DeliveryMode, InterruptMessage, Trigger};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The requests that wait for one APIC, on cache lines of their own.
+///
+/// 128 bytes, because adjacent lines are fetched in pairs.
+#[derive(Debug)]
+#[repr(align(128))]
+pub struct Mailbox {
+    edge: [AtomicU64; 4],
+    level: [AtomicU64; 4],
+    signals: AtomicU64,
+}
+
+/// What became of a post.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Posted {
+    /// The request is new.
+    New,
+    /// An equal request was waiting already: the two will be one interrupt.
+    Coalesced,
+    /// No APIC takes such a message.
+    Unsupported,
+}
+
+/// The requests that are no vectors, as one word so that their order is kept.
+///
+/// INIT overtakes what waits; a start-up counts only if it came after the last INIT. What was
+/// overtaken is counted, so that every message is accounted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Signals(u64);
+
+impl Signals {
+    const NMI_ONE: u64 = 1;
+    const NMI_COUNT: u64 = 3;
+    const INIT: u64 = 1 << 2;
+    const START_UP: u64 = 1 << 3;
+    const SMI: u64 = 1 << 4;
+    const EXT_INT: u64 = 1 << 5;
+    const WAITING: u64 = 0xFF;
+    const START_PAGE: u64 = 0xFF << 8;
+
+    pub(crate) const NONE: Self = Self(0);
+
+    pub(crate) const fn is_none(self) -> bool {
+        self.0 == 0
+    }
+
+    /// NMIs that wait, two at most: one being handled and one latched is all a processor keeps.
+    pub(crate) const fn nmis(self) -> u8 {
+        self.byte(0) & 3
+    }
+
+    pub(crate) const fn init(self) -> bool {
+        self.0 & Self::INIT != 0
+    }
+
+    pub(crate) const fn start_page(self) -> Option<u8> {
+        if self.0 & Self::START_UP == 0 {
+            None
+        } else {
+            Some(self.byte(1))
+        }
+    }
+
+    pub(crate) const fn smi(self) -> bool {
+        self.0 & Self::SMI != 0
+    }
+
+    pub(crate) const fn ext_int(self) -> bool {
+        self.0 & Self::EXT_INT != 0
+    }
+
+    pub(crate) const fn overtaken(self) -> Overtaken {
+        Overtaken {
+            nmis: self.byte(2),
+            start_ups: self.byte(3),
+            smis: self.byte(4),
+            ext_ints: self.byte(5),
+        }
+    }
+
+    const fn byte(self, index: usize) -> u8 {
+        self.0.to_le_bytes()[index & 7]
+    }
+
+    /// The word after one more message, and whether the message is new to it.
+    const fn with(self, message: &InterruptMessage) -> (Self, Posted) {
+        let bits = self.0;
+        let (next, waits) = match message.delivery {
+            DeliveryMode::Nmi => {
+                let full = bits & Self::NMI_COUNT == 2;
+                (if full { bits } else { bits + Self::NMI_ONE }, full)
+            }
+            DeliveryMode::Init => return (self.overtake(), self.coalesced_if(self.init())),
+            DeliveryMode::StartUp => {
+                let page = (message.vector as u64) << 8;
+                let next = bits & !Self::START_PAGE | Self::START_UP | page;
+                (next, bits & Self::START_UP != 0)
+            }
+            DeliveryMode::Smi => (bits | Self::SMI, self.smi()),
+            DeliveryMode::ExtInt => (bits | Self::EXT_INT, self.ext_int()),
+            DeliveryMode::Fixed | DeliveryMode::LowestPriority | DeliveryMode::RemoteRead => {
+                return (self, Posted::Unsupported);
+            }
+        };
+        (Self(next), self.coalesced_if(waits))
+    }
+
+    const fn coalesced_if(self, waits: bool) -> Posted {
+        if waits {
+            Posted::Coalesced
+        } else {
+            Posted::New
+        }
+    }
+
+    /// The word after an INIT.
+    const fn overtake(self) -> Self {
+        let mut bytes = (self.0 & !(Self::WAITING | Self::START_PAGE)).to_le_bytes();
+        bytes[2] = bytes[2].saturating_add(self.nmis());
+        bytes[3] = bytes[3].saturating_add(self.start_page().is_some() as u8);
+        bytes[4] = bytes[4].saturating_add(self.smi() as u8);
+        bytes[5] = bytes[5].saturating_add(self.ext_int() as u8);
+        Self(u64::from_le_bytes(bytes) | Self::INIT)
+    }
+}
+
+/// Messages that an INIT overtook in the mailbox, hence never took effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overtaken {
+    /// NMIs.
+    pub nmis: u8,
+    /// Start-up IPIs.
+    pub start_ups: u8,
+    /// System-management interrupts.
+    pub smis: u8,
+    /// External interrupts.
+    pub ext_ints: u8,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Self {
+        Self {
+            edge: core::array::from_fn(|_| AtomicU64::new(0)),
+            level: core::array::from_fn(|_| AtomicU64::new(0)),
+            signals: AtomicU64::new(0),
+        }
+    }
+
+    /// Leaves a message for the owner; the caller then wakes the owner, whatever the outcome.
+    ///
+    /// The read-modify-write happens even if the bit is set already: a plain load would not be
+    /// ordered against the owner's taking of it, and the second event would be lost.
+    #[inline]
+    pub fn post(&self, message: &InterruptMessage) -> Posted {
+        match (message.delivery, message.trigger) {
+            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Edge) => {
+                Self::request(&self.edge, message.vector)
+            }
+            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Level) => {
+                Self::request(&self.level, message.vector)
+            }
+            _ => self.signal(message),
+        }
+    }
+
+    #[inline]
+    fn request(words: &[AtomicU64; 4], vector: u8) -> Posted {
+        let bit = 1 << (vector & 63);
+        if words[usize::from(vector >> 6)].fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+            Posted::New
+        } else {
+            Posted::Coalesced
+        }
+    }
+
+    #[inline(never)]
+    fn signal(&self, message: &InterruptMessage) -> Posted {
+        let mut now = self.signals.load(Ordering::Relaxed);
+        loop {
+            let (next, posted) = Signals(now).with(message);
+            match self
+                .signals
+                .compare_exchange(now, next.0, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => return posted,
+                Err(changed) => now = changed,
+            }
+        }
+    }
+
+    /// Whether nothing waits.
+    ///
+    /// A hint unless the caller has synchronised with the posters some other way (the kick).
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        let words = self.edge.iter().chain(&self.level).chain([&self.signals]);
+        words.fold(0, |any, word| any | word.load(Ordering::Relaxed)) == 0
+    }
+
+    /// Number of vectors that wait, for the account at the end of a run.
+    #[must_use]
+    pub fn waiting_vectors(&self) -> u32 {
+        let words = self.edge.iter().chain(&self.level);
+        words
+            .map(|word| word.load(Ordering::Acquire).count_ones())
+            .sum()
+    }
+
+    /// Takes word `index` of the requests: (edge, level).
+    #[inline]
+    pub(crate) fn take_requests(&self, index: usize) -> (u64, u64) {
+        let take = |words: &[AtomicU64; 4]| {
+            words.get(index).map_or(0, |word| {
+                if word.load(Ordering::Relaxed) == 0 {
+                    0
+                } else {
+                    word.swap(0, Ordering::AcqRel)
+                }
+            })
+        };
+        (take(&self.edge), take(&self.level))
+    }
+
+    /// Takes the requests that are no vectors.
+    #[inline]
+    pub(crate) fn take_signals(&self) -> Signals {
+        if self.signals.load(Ordering::Relaxed) == 0 {
+            Signals::NONE
+        } else {
+            Signals(self.signals.swap(0, Ordering::AcqRel))
+        }
+    }
+}

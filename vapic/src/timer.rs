@@ -1,0 +1,191 @@
+//! The APIC timer: time goes in, a deadline comes out (SDM 3A, APIC §5.4).
+//!
+//! One tick at divide 1 is one nanosecond: the timer's clock is 1 GHz, as KVM's is. The count is
+//! computed from the absolute expiry whenever it is asked for; nothing ticks.
+
+/// One-shot or periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TimerMode {
+    OneShot,
+    Periodic,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Timer {
+    initial: u32,
+    divide: u32,
+    mode: TimerMode,
+    /// When the count reaches zero, in ns; `None` while stopped.
+    expiry: Option<u64>,
+}
+
+impl Timer {
+    pub(crate) const RESET: Self = Self {
+        initial: 0,
+        divide: 0,
+        mode: TimerMode::OneShot,
+        expiry: None,
+    };
+
+    pub(crate) const fn initial(&self) -> u32 {
+        self.initial
+    }
+
+    pub(crate) const fn divide(&self) -> u32 {
+        self.divide
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<u64> {
+        self.expiry
+    }
+
+    /// log2 of the divisor: bits 3, 1 and 0 of the register count 2, 4, ... 128, then 1.
+    const fn shift(divide: u32) -> u32 {
+        ((divide >> 1 & 4 | divide & 3) + 1) & 7
+    }
+
+    const fn duration(&self, ticks: u32) -> u64 {
+        (ticks as u64) << Self::shift(self.divide)
+    }
+
+    /// Writes the initial count, which starts the timer, or stops it if it is 0.
+    pub(crate) fn start(&mut self, count: u32, now: u64) {
+        self.initial = count;
+        self.expiry = (count != 0).then(|| now.saturating_add(self.duration(count)));
+    }
+
+    /// The current count; 0 when stopped or expired.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "no more than the 32-bit initial count"
+    )]
+    pub(crate) fn current(&self, now: u64) -> u32 {
+        let Some(expiry) = self.expiry else { return 0 };
+        let period = self.duration(self.initial);
+        let remaining = match self.mode {
+            _ if now < expiry => expiry - now,
+            TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
+            TimerMode::Periodic | TimerMode::OneShot => 0,
+        };
+        let shift = Self::shift(self.divide);
+        (remaining.div_ceil(1 << shift)).min(u64::from(u32::MAX)) as u32
+    }
+
+    /// Changes the divisor: what has elapsed elapsed at the old rate, what remains counts at the new.
+    pub(crate) fn set_divide(&mut self, divide: u32, now: u64) {
+        let remaining = self.current(now);
+        self.divide = divide & 0xB;
+        if self.expiry.is_some() {
+            self.expiry = Some(now.saturating_add(self.duration(remaining)));
+        }
+    }
+
+    /// One-shot and periodic exchange without touching the count.
+    pub(crate) const fn set_mode(&mut self, mode: TimerMode) {
+        self.mode = mode;
+    }
+
+    /// Lets time reach `now`; whether the count reached zero on the way.
+    ///
+    /// However many periods have gone by, they are one interrupt, and the phase is kept.
+    pub(crate) fn advance(&mut self, now: u64) -> bool {
+        let Some(expiry) = self.expiry.filter(|&expiry| expiry <= now) else {
+            return false;
+        };
+        let period = self.duration(self.initial);
+        self.expiry = (self.mode == TimerMode::Periodic && period != 0)
+            .then(|| now.saturating_add(period - (now - expiry) % period));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timer(mode: TimerMode, divide: u32, count: u32) -> Timer {
+        let mut timer = Timer::RESET;
+        timer.set_mode(mode);
+        timer.set_divide(divide, 0);
+        timer.start(count, 0);
+        timer
+    }
+
+    #[test]
+    fn divide_configuration_is_that_of_the_manual() {
+        let table = [
+            (0, 2),
+            (1, 4),
+            (2, 8),
+            (3, 16),
+            (8, 32),
+            (9, 64),
+            (10, 128),
+            (11, 1),
+        ];
+        for (register, divisor) in table {
+            assert_eq!(
+                1u32 << Timer::shift(register),
+                divisor,
+                "register {register:#x}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_shot_counts_down_fires_once_and_stays_at_zero() {
+        let mut timer = timer(TimerMode::OneShot, 0b1011, 1000);
+        assert_eq!(
+            (timer.deadline(), timer.current(1), timer.current(999)),
+            (Some(1000), 999, 1)
+        );
+        assert!(!timer.advance(999));
+        assert!(timer.advance(1000));
+        assert!(!timer.advance(5000));
+        assert_eq!((timer.deadline(), timer.current(5000)), (None, 0));
+    }
+
+    #[test]
+    fn periods_missed_are_one_interrupt_in_phase() {
+        let mut timer = timer(TimerMode::Periodic, 0b1011, 100);
+        assert_eq!(
+            timer.current(350),
+            50,
+            "a late reader sees the running period"
+        );
+        assert!(timer.advance(350));
+        assert_eq!(timer.deadline(), Some(400));
+        assert!(!timer.advance(399));
+        assert!(timer.advance(400));
+        assert_eq!(timer.deadline(), Some(500));
+    }
+
+    #[test]
+    fn a_new_divisor_counts_from_now() {
+        let mut timer = timer(TimerMode::OneShot, 0b0000, 1000);
+        timer.set_divide(0b0001, 1000);
+        assert_eq!((timer.current(1000), timer.deadline()), (500, Some(3000)));
+    }
+
+    #[test]
+    fn modes_exchange_without_touching_the_count() {
+        let mut timer = timer(TimerMode::OneShot, 0b1011, 1000);
+        timer.set_mode(TimerMode::Periodic);
+        assert_eq!(timer.current(400), 600);
+        assert!(timer.advance(1000));
+        assert_eq!(timer.deadline(), Some(2000));
+        timer.set_mode(TimerMode::OneShot);
+        assert!(timer.advance(2000));
+        timer.set_mode(TimerMode::Periodic);
+        assert_eq!((timer.deadline(), timer.current(2001)), (None, 0));
+    }
+
+    #[test]
+    fn the_end_of_time_does_not_overflow() {
+        let mut timer = timer(TimerMode::Periodic, 0b1010, u32::MAX);
+        timer.start(u32::MAX, u64::MAX - 1);
+        assert!(timer.current(u64::MAX) > 0);
+        timer.set_divide(0b1011, u64::MAX);
+        let _ = timer.advance(u64::MAX);
+    }
+}

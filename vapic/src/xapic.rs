@@ -1,0 +1,127 @@
+//! The memory-mapped door: the 4 KiB page of xAPIC mode (SDM 3A, APIC §4.1).
+//!
+//! Registers are 32 bits wide on 16-byte boundaries. An access can never fail towards the host:
+//! what the manual leaves undefined reads as stated here, or is dropped.
+
+use crate::local_apic::{Effect, LocalApic};
+use crate::mode::Mode;
+use crate::spec::error::ErrorStatus;
+use crate::spec::lvt::LvtSource;
+use crate::spec::register::Register;
+
+impl LocalApic {
+    /// The guest writes to the APIC page.
+    ///
+    /// Anything but an aligned 32-bit write is dropped, as are all writes outside xAPIC mode.
+    #[inline]
+    pub fn write_page(&mut self, offset: u32, data: &[u8], now: u64) -> Effect {
+        let Ok(value) = <[u8; 4]>::try_from(data).map(u32::from_le_bytes) else {
+            return Effect::None;
+        };
+        if self.mode != Mode::Xapic {
+            return Effect::None;
+        }
+        match offset {
+            0x300 => self.command_xapic(value),
+            0x310 => {
+                self.command_high = value & 0xFF00_0000;
+                Effect::None
+            }
+            0x0B0 => self.end(),
+            0x080 => {
+                self.task_priority = value.to_le_bytes()[0];
+                Effect::None
+            }
+            _ if offset & 0xF == 0 => self.write_page_register(offset, value, now),
+            _ => Effect::None,
+        }
+    }
+
+    #[inline(never)]
+    fn write_page_register(&mut self, offset: u32, value: u32, now: u64) -> Effect {
+        let [top, ..] = value.to_be_bytes();
+        match Register::from_offset(offset) {
+            Some(Register::Lvt(source)) => self.write_lvt(source, value, now),
+            Some(Register::TimerInitialCount) => self.start_timer(value, now),
+            Some(Register::TimerDivide) => self.write_divide(value, now),
+            Some(Register::SpuriousVector) => self.write_spurious(value),
+            Some(Register::Id) => {
+                self.xapic_id = top;
+                Effect::Identity
+            }
+            Some(Register::LogicalDestination) => {
+                self.logical_id = top;
+                Effect::Identity
+            }
+            Some(Register::DestinationFormat) => {
+                self.destination_format = top >> 4;
+                Effect::Identity
+            }
+            Some(Register::ErrorStatus) => {
+                self.errors.latch();
+                Effect::None
+            }
+            None | Some(Register::SelfIpi) => {
+                self.note_error(ErrorStatus::new().with_illegal_register_address(true));
+                Effect::None
+            }
+            Some(_) => Effect::None,
+        }
+    }
+
+    /// The guest reads from the APIC page; `data` receives the bytes.
+    ///
+    /// A read inside a register's four bytes returns them; the padding between registers reads as
+    /// zero, and the whole page as all ones outside xAPIC mode, where nothing claims it.
+    pub fn read_page(&mut self, offset: u32, data: &mut [u8], now: u64) {
+        if self.mode != Mode::Xapic {
+            return data.fill(0xFF);
+        }
+        let bytes = self.read_page_register(offset, now).to_le_bytes();
+        let within = bytes.iter().skip(offset as usize & 0xF);
+        data.fill(0);
+        for (to, from) in data.iter_mut().zip(within) {
+            *to = *from;
+        }
+    }
+
+    fn read_page_register(&mut self, offset: u32, now: u64) -> u32 {
+        match Register::from_offset(offset) {
+            Some(Register::Id) => u32::from(self.xapic_id) << 24,
+            Some(Register::LogicalDestination) => u32::from(self.logical_id) << 24,
+            Some(Register::DestinationFormat) => {
+                u32::from(self.destination_format) << 28 | 0x0FFF_FFFF
+            }
+            Some(Register::InterruptCommandHigh) => self.command_high,
+            Some(Register::InterruptCommand) => self.command_low,
+            None | Some(Register::SelfIpi) => {
+                self.note_error(ErrorStatus::new().with_illegal_register_address(true));
+                0
+            }
+            Some(register) => self.read_common(register, now),
+        }
+    }
+
+    /// Registers that read alike through both doors; those without a value read as zero.
+    pub(crate) fn read_common(&mut self, register: Register, now: u64) -> u32 {
+        match register {
+            Register::Version => Self::VERSION,
+            Register::TaskPriority => u32::from(self.task_priority),
+            Register::ProcessorPriority => u32::from(self.processor_priority()),
+            Register::SpuriousVector => self.spurious.into_bits(),
+            Register::InService(index) => self.in_service.register(index),
+            Register::TriggerMode(index) => self.level.register(index),
+            Register::InterruptRequest(index) => self.requests.register(index),
+            Register::ErrorStatus => self.errors.visible(),
+            Register::Lvt(source) => self.read_lvt(source),
+            Register::TimerInitialCount => self.timer.initial(),
+            Register::TimerCurrentCount => self.timer.current(now),
+            Register::TimerDivide => self.timer.divide(),
+            _ => 0,
+        }
+    }
+
+    fn read_lvt(&self, source: LvtSource) -> u32 {
+        self.lvt.get(source).into_bits()
+    }
+}
