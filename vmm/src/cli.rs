@@ -1,0 +1,231 @@
+//! What the user can type.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::kvm::ApicModel;
+use crate::vm::MAX_VCPUS;
+
+/// See every IPI of a guest: its targets, and what its exits cost.
+#[derive(Debug, Parser)]
+#[command(name = "vapic", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `run` if nothing is named.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of `run`.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a guest on the user-space Local APIC and report its IPIs.
+    Run(RunArgs),
+    /// Say what a value of the interrupt command register means.
+    Decode(DecodeArgs),
+    /// Say what this host's KVM can do for us.
+    Probe(ProbeArgs),
+}
+
+/// Options of `vapic run`.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// ELF64 kernel to run; the embedded guest if not given.
+    #[arg(long, value_name = "PATH")]
+    pub kernel: Option<PathBuf>,
+    /// What the guest does.
+    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
+    pub scenario: Scenario,
+    /// Number of vCPUs.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_VCPUS)))]
+    pub cpus: u32,
+    /// Guest memory: bytes, or a number with K, M or G.
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = parse_size)]
+    pub memory: u64,
+    /// Whose Local APIC the guest has.
+    #[arg(long, value_enum, default_value_t)]
+    pub apic: Apic,
+    /// Mode in which the guest uses it; one after the other if not given.
+    #[arg(long, value_enum)]
+    pub apic_mode: Option<ApicMode>,
+    /// How to print the report.
+    #[arg(long, value_enum, default_value_t)]
+    pub report: ReportFormat,
+    /// Write the report to this file instead of standard output.
+    #[arg(long, value_name = "PATH")]
+    pub report_file: Option<PathBuf>,
+    /// How long a timed scenario lasts, in seconds.
+    #[arg(long, value_name = "N", value_parser = parse_seconds)]
+    pub seconds: Option<f64>,
+    /// Repetitions of each measurement; the scenario's own number if not given.
+    #[arg(long, value_name = "N")]
+    pub iterations: Option<u64>,
+    /// Further words for the guest's command line.
+    #[arg(long, value_name = "TEXT")]
+    pub cmdline: Option<String>,
+}
+
+/// What the embedded guest can do.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Scenario {
+    /// A short tour of all.
+    #[default]
+    Tour,
+    /// Round trips to a target that halts, spins in ring 3 or 0, or has interrupts off.
+    Ping,
+    /// TLB shootdowns by targets, pages and way of addressing.
+    Shootdown,
+    /// An NMI to a target whose interrupts are off.
+    Nmi,
+    /// To all, with and without the sender.
+    Broadcast,
+    /// To itself.
+    #[value(name = "self")]
+    SelfIpi,
+    /// Waking a halted processor.
+    Resched,
+    /// All to all, for a set time.
+    Storm,
+}
+
+/// Whose Local APIC.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum Apic {
+    /// Ours, in user space.
+    #[default]
+    Userspace,
+    /// KVM's own, for comparison.
+    Kernel,
+}
+
+impl From<Apic> for ApicModel {
+    fn from(apic: Apic) -> Self {
+        match apic {
+            Apic::Userspace => Self::Userspace,
+            Apic::Kernel => Self::Kernel,
+        }
+    }
+}
+
+/// Mode of the guest's APICs.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ApicMode {
+    /// Memory-mapped registers.
+    Xapic,
+    /// MSRs.
+    X2apic,
+}
+
+/// Format of the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// Tables for people.
+    #[default]
+    Table,
+    /// JSON for programs; the guest's console then goes to standard error.
+    Json,
+}
+
+/// Options of `vapic decode`.
+#[derive(Args, Clone, Debug)]
+pub struct DecodeArgs {
+    /// The value, decimal or with 0x; in xAPIC mode the high register is its upper half.
+    #[arg(value_name = "VALUE", value_parser = parse_number)]
+    pub value: u64,
+    /// Mode of the sender.
+    #[arg(long, value_enum, default_value = "x2apic")]
+    pub mode: ApicMode,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `vapic probe`.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeArgs {
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl RunArgs {
+    /// The guest's command line, without what the machine adds.
+    #[must_use]
+    pub fn command_line(&self) -> String {
+        let name = |value: Option<clap::builder::PossibleValue>| {
+            value.map_or_else(String::new, |value| value.get_name().to_owned())
+        };
+        let mut words = vec![format!("scenario={}", name(self.scenario.to_possible_value()))];
+        let mode = self.apic_mode.and_then(|mode| mode.to_possible_value());
+        words.push(format!("mode={}", mode.map_or("both".to_owned(), |mode| name(Some(mode)))));
+        words.extend(self.seconds.map(|seconds| format!("seconds={seconds}")));
+        words.extend(self.iterations.map(|count| format!("iterations={count}")));
+        words.extend(self.cmdline.clone());
+        words.join(" ")
+    }
+}
+
+fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_uppercase().as_str() {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("give bytes, or a number with K, M or G, such as 128M".to_owned()),
+    };
+    let number: u64 = digits.parse().map_err(|_| "give a size such as 128M".to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| "that is more than 64 bits".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("give seconds from 0 to 86400, such as 30 or 0.5".to_owned()),
+    }
+}
+
+fn parse_number(text: &str) -> Result<u64, String> {
+    let digits = text.replace('_', "");
+    let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
+        None => digits.parse(),
+    };
+    parsed.map_err(|_| "give a number of up to 64 bits, such as 0x1000040fd".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_and_numbers() {
+        assert_eq!(parse_size("128M"), Ok(128 << 20));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        assert_eq!(parse_size("2g"), Ok(2 << 30));
+        for wrong in ["", "M", "12Q", "-1", "99999999999G", "1.5G", "é"] {
+            assert!(parse_size(wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(parse_number("0x1_0000_40fd"), Ok(0x1_0000_40fd));
+        assert_eq!(parse_number("253"), Ok(253));
+        assert!(parse_number("0x1_0000_0000_0000_0000").is_err());
+    }
+
+    #[test]
+    fn the_guest_is_told_what_was_asked() {
+        let cli = Cli::try_parse_from([
+            "vapic", "run", "--scenario", "self", "--apic-mode", "xapic", "--seconds", "0.5",
+        ]);
+        let Some(Command::Run(args)) = cli.unwrap().command else { panic!("run was asked for") };
+        assert_eq!(args.command_line(), "scenario=self mode=xapic seconds=0.5");
+    }
+}

@@ -1,0 +1,176 @@
+//! What each command does.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use crate::boot::Kernel;
+use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs};
+use crate::devices::Console;
+use crate::kvm::{Host, probe};
+use crate::machine::Ending;
+use crate::observe::report::{self, ApicKind, Report, Waiting};
+use crate::observe::Kind;
+use crate::vm::{Run, Vm, VmConfig};
+
+/// Something that the user typed or gave cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The report file cannot be written.
+    #[error("cannot write the report to {path:?}: give a path in an existing, writable folder")]
+    ReportFile {
+        /// The path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// More vCPUs than the host's KVM runs.
+    #[error("{asked} vCPUs are more than this host's KVM runs: give --cpus 1 to {most}")]
+    TooManyVcpus {
+        /// What was asked for.
+        asked: u32,
+        /// What can be had.
+        most: usize,
+    },
+}
+
+/// `vapic run`.
+///
+/// # Errors
+///
+/// What keeps the guest from starting; once it runs, everything that happens is in the report.
+pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
+    let kernel = args.kernel.clone().map_or(Kernel::Embedded, Kernel::File);
+    // Opened first: a report that cannot be written must not be found out after the run.
+    let mut output = Output::open(args.report_file.clone())?;
+    let host = Host::open()?;
+    if args.cpus as usize > host.max_vcpus() {
+        return Err(InputError::TooManyVcpus { asked: args.cpus, most: host.max_vcpus() }.into());
+    }
+    let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
+    let config = VmConfig {
+        kernel,
+        command_line: args.command_line(),
+        vcpus: args.cpus,
+        memory: args.memory,
+        apic: args.apic.into(),
+        console: if to_stdout { Console::Stderr } else { Console::Stdout },
+    };
+    let run = Vm::new(&host, &config)?.run()?;
+    let report = collect(args, run);
+    output.write(&match args.report {
+        ReportFormat::Table => report.to_table(),
+        ReportFormat::Json => report.to_json(),
+    })?;
+    for reason in &report.outcome.reasons {
+        eprintln!("vapic: {reason}");
+    }
+    Ok(ExitCode::from(report.outcome.exit_code()))
+}
+
+fn collect(args: &RunArgs, run: Run) -> Report {
+    let name = |mode: ApicMode| mode.to_possible_value().map(|value| value.get_name().to_owned());
+    let ending = match &run.ending {
+        Ending::Guest(_) => report::Ending::Guest,
+        Ending::Interrupted => report::Ending::Interrupted,
+        Ending::Failed { vcpu, position, fatal } => report::Ending::Error(format!(
+            "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}",
+            position.rip, position.mode
+        )),
+        Ending::Host(text) => report::Ending::Error(text.clone()),
+    };
+    let clock = run.observer.clock();
+    let facts = report::Run {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        apic: match args.apic {
+            Apic::Userspace => ApicKind::Userspace,
+            Apic::Kernel => ApicKind::Kernel,
+        },
+        apic_mode: args.apic_mode.and_then(name).unwrap_or_else(|| "both".to_owned()),
+        scenario: args
+            .scenario
+            .to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned()),
+        kernel: args.kernel.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        cpus: args.cpus as usize,
+        memory_bytes: args.memory,
+        tsc_khz: clock.khz(),
+        duration_ns: clock.nanoseconds(clock.elapsed(run.ended)),
+        host: report::Host::read(),
+        ending,
+    };
+    let waiting: Vec<_> = run.waiting.iter().map(waiting).collect();
+    Report::collect(facts, &run.observer, &run.ledgers, &waiting)
+}
+
+fn waiting(mailbox: &vapic::Waiting) -> Waiting {
+    let vapic::Waiting { vectors, nmis, init, start_up, overtaken } = *mailbox;
+    let vapic::Overtaken { nmis: nmis_overtaken, start_ups, smis: _, ext_ints: _ } = overtaken;
+    Waiting::default()
+        .with(Kind::Vector, vectors.into())
+        .with(Kind::Nmi, u64::from(nmis) + u64::from(nmis_overtaken))
+        .with(Kind::Init, init.into())
+        .with(Kind::StartUp, u64::from(start_up) + u64::from(start_ups))
+}
+
+/// Where the report goes.
+enum Output {
+    Stdout,
+    File { path: PathBuf, file: File },
+}
+
+impl Output {
+    fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
+        let Some(path) = path else { return Ok(Self::Stdout) };
+        match File::create(&path) {
+            Ok(file) => Ok(Self::File { path, file }),
+            Err(source) => Err(InputError::ReportFile { path, source }),
+        }
+    }
+
+    fn write(&mut self, text: &str) -> anyhow::Result<()> {
+        match self {
+            // A reader that has seen enough, such as `head`, is no error.
+            Self::Stdout => match io::stdout().write_all(text.as_bytes()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                other => other.context("cannot write the report"),
+            },
+            Self::File { path, file } => file
+                .write_all(text.as_bytes())
+                .with_context(|| format!("cannot write the report to {path:?}")),
+        }
+    }
+}
+
+/// `vapic decode`.
+///
+/// # Errors
+///
+/// None but a standard output that cannot be written.
+pub fn decode(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
+    let format = match args.mode {
+        ApicMode::Xapic => vapic::spec::icr::IcrFormat::Xapic,
+        ApicMode::X2apic => vapic::spec::icr::IcrFormat::X2apic,
+    };
+    let decoded = crate::decode::Decoded::new(args.value, format);
+    let text = if args.json { serde_json::to_string(&decoded)? + "\n" } else { decoded.to_string() };
+    Output::Stdout.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `vapic probe`.
+///
+/// # Errors
+///
+/// No usable KVM.
+pub fn probe(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
+    let report = probe::full(&Host::open()?)?;
+    let text = if args.json { serde_json::to_string(&report)? + "\n" } else { report.to_string() };
+    Output::Stdout.write(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,93 @@
+//! The serial port: vm-superio's 16550 behind a lock, its output on a stream of the host.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
+
+use vm_superio::serial::NoEvents;
+use vm_superio::{Serial, Trigger};
+
+/// Where the guest's console goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Console {
+    /// Standard output.
+    Stdout,
+    /// Standard error, when standard output carries a report for a program.
+    Stderr,
+}
+
+impl Write for Console {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // A reader that went away must not end the guest.
+        let _ = match self {
+            Self::Stdout => io::stdout().write_all(bytes),
+            Self::Stderr => io::stderr().write_all(bytes),
+        };
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = match self {
+            Self::Stdout => io::stdout().flush(),
+            Self::Stderr => io::stderr().flush(),
+        };
+        Ok(())
+    }
+}
+
+/// The interrupt line, which leads nowhere as long as the machine has no IOAPIC.
+#[derive(Clone, Copy, Debug)]
+struct Unconnected;
+
+impl Trigger for Unconnected {
+    type E = Infallible;
+
+    fn trigger(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+}
+
+/// The serial port at 0x3F8, shared by all vCPUs.
+pub struct SerialPort(Mutex<Serial<Unconnected, NoEvents, Console>>);
+
+impl SerialPort {
+    /// A port that prints to `console`.
+    #[must_use]
+    pub fn new(console: Console) -> Self {
+        Self(Mutex::new(Serial::new(Unconnected, console)))
+    }
+
+    /// The guest writes `data`, byte by byte, to the register at `offset`.
+    pub fn write(&self, offset: u8, data: &[u8]) {
+        let mut serial = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for &byte in data {
+            // Only the trigger and the console can fail, and neither does.
+            let _ = serial.write(offset, byte);
+        }
+    }
+
+    /// The guest reads `data`, byte by byte, from the register at `offset`.
+    pub fn read(&self, offset: u8, data: &mut [u8]) {
+        let mut serial = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        data.fill_with(|| serial.read(offset));
+    }
+
+    /// Bytes that the guest's receiver can still take.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).fifo_capacity()
+    }
+
+    /// Input for the guest; what does not fit into the receiver is dropped.
+    pub fn receive(&self, bytes: &[u8]) {
+        let mut serial = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = serial.enqueue_raw_bytes(bytes);
+    }
+}
+
+impl fmt::Debug for SerialPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SerialPort")
+    }
+}

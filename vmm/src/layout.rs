@@ -1,0 +1,70 @@
+//! Every guest-physical address and port of the machine, each with its reason.
+//!
+//! Nothing below 1 MiB belongs to the kernel image: the boot structures live there, in the places
+//! Linux's own boot code expects to find free or reclaimable (Linux, Documentation/arch/x86/boot.rst).
+
+/// The page, the unit of every size and address here.
+pub const PAGE_SIZE: u64 = 0x1000;
+
+/// GDT of the entry state: above the real-mode interrupt vectors and BIOS data area (0..0x500).
+pub const GDT: u64 = 0x500;
+
+/// The `boot_params` page ("zero page") that RSI points at on entry.
+pub const BOOT_PARAMS: u64 = 0x7000;
+
+/// A page left to the guest for its real-mode start-up code: SIPI vector 0x08 starts here.
+pub const TRAMPOLINE: u64 = 0x8000;
+
+/// PML4 of the identity map the guest is entered with.
+pub const PML4: u64 = 0x9000;
+
+/// Page-directory-pointer table of the identity map.
+pub const PDPT: u64 = 0xA000;
+
+/// First of four consecutive page directories: one per GiB, 2 MiB pages.
+pub const PAGE_DIRECTORIES: u64 = 0xB000;
+
+/// How many page directories: they map the first 4 GiB, which holds the APIC page and all low RAM.
+pub const PAGE_DIRECTORY_COUNT: u64 = 4;
+
+/// The kernel command line, NUL-terminated ASCII.
+pub const COMMAND_LINE: u64 = 0x2_0000;
+
+/// Room for the command line with its NUL: what Linux keeps of it on x86 (`COMMAND_LINE_SIZE`).
+pub const COMMAND_LINE_SIZE: usize = 2048;
+
+/// End of the conventional RAM the guest is told of; above it a PC has video memory and ROMs.
+pub const LOW_RAM_END: u64 = 0xA_0000;
+
+/// Start of extended RAM, and the lowest address a kernel image may load at.
+pub const HIGH_RAM_START: u64 = 0x10_0000;
+
+/// Start of the hole in RAM for memory-mapped devices; RAM that does not fit below it continues at
+/// [`MMIO_HOLE_END`].
+pub const MMIO_HOLE: u64 = 0xC000_0000;
+
+/// End of the hole: 4 GiB, because the APICs decode in the last 32 MiB below it.
+pub const MMIO_HOLE_END: u64 = 0x1_0000_0000;
+
+/// The Local APIC's registers after reset (SDM Vol. 3A 12.4.1); a guest may move the page.
+pub const APIC_PAGE: u64 = 0xFEE0_0000;
+
+/// One page with the identity map KVM uses on VMX hosts that cannot run real mode natively
+/// (KVM_SET_IDENTITY_MAP_ADDR); KVM's own default, named so that the e820 map can reserve it.
+pub const KVM_IDENTITY_MAP: u64 = 0xFFFB_C000;
+
+/// Three pages for the task-state segment of the same hosts (KVM_SET_TSS_ADDR), directly above.
+pub const KVM_TSS: u64 = 0xFFFB_D000;
+
+/// What [`KVM_IDENTITY_MAP`] and [`KVM_TSS`] take together, in bytes.
+pub const KVM_RESERVED_SIZE: u64 = 4 * PAGE_SIZE;
+
+/// COM1, first of eight ports: text for people.
+pub const SERIAL_PORT: u16 = 0x3F8;
+
+/// The guest's marker channel: lines that open and close measured phases, and end the run.
+pub const MARKER_PORT: u16 = 0x700;
+
+/// Clock of the Local APIC timer in kHz before the divider: 1 GHz, as KVM's in-kernel APIC
+/// (`APIC_BUS_CYCLE_NS` = 1), so that a guest sees the same timer on both.
+pub const APIC_TIMER_KHZ: u32 = 1_000_000;

@@ -1,0 +1,18 @@
+//! A small VMM on KVM without an in-kernel irqchip, which makes every IPI of its guest visible.
+//!
+//! `main.rs` is the `vapic` command; this library is all of it but the parsing of arguments. The
+//! Local APIC itself is the crate `vapic`.
+
+pub mod boot;
+pub mod cli;
+pub mod command;
+pub mod decode;
+pub mod devices;
+pub mod events;
+pub mod kvm;
+pub mod layout;
+pub mod machine;
+pub mod memory;
+pub mod observe;
+pub mod vcpu;
+pub mod vm;

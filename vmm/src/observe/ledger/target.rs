@@ -1,0 +1,154 @@
+//! The target's side of the book: from the drain of the mailbox to the EOI.
+
+use vapic::{Acceptance, Arrivals};
+
+use super::{Ledger, Owner};
+use crate::observe::clock::Tsc;
+use crate::observe::count::Count;
+use crate::observe::kind::{Kind, Line, Refusal};
+
+impl Ledger {
+    /// A vector has been drained from the mailbox.
+    #[inline]
+    pub fn drained(&mut self, vector: u8, acceptance: Acceptance) {
+        let id = self.in_flight.take(self.vcpu, Line::Vector(vector));
+        match acceptance {
+            Acceptance::Accepted => {
+                self.counters.add(Count::Accepted(Kind::Vector), 1);
+                self.requested[usize::from(vector)] = id.map_or(Owner::Unpaired, Owner::Ipi);
+            }
+            // The request keeps its owner, the earlier IPI or a local source.
+            Acceptance::Merged => self.counters.add(Count::CoalescedAtAccept(Kind::Vector), 1),
+            Acceptance::Disabled => self.refused(Kind::Vector, Refusal::Disabled, 1),
+            Acceptance::IllegalVector => self.refused(Kind::Vector, Refusal::IllegalVector, 1),
+        }
+    }
+
+    /// What is no vector has been drained; an INIT among it has reset the APIC.
+    pub fn arrived(&mut self, arrivals: &Arrivals) {
+        let overtaken = arrivals.overtaken;
+        for (kind, count) in [
+            (Kind::Nmi, overtaken.nmis),
+            (Kind::StartUp, overtaken.start_ups),
+            (Kind::Smi, overtaken.smis),
+            (Kind::Other, overtaken.ext_ints),
+        ] {
+            self.refused(kind, Refusal::Init, count.into());
+        }
+        if arrivals.init {
+            self.apic_reset();
+            self.accepted(Kind::Init, 1);
+            self.counters.add(Count::Injected(Kind::Init), 1);
+            // An id that is left belongs to what the INIT overtook.
+            let _overtaken = self.in_flight.take(self.vcpu, Line::Nmi);
+            let _init = self.in_flight.take(self.vcpu, Line::Init);
+        }
+        if arrivals.start_page.is_some() {
+            self.accepted(Kind::StartUp, 1);
+            self.counters.add(Count::Injected(Kind::StartUp), 1);
+        }
+        if arrivals.start_up_discarded {
+            self.refused(Kind::StartUp, Refusal::NotWaitingForSipi, 1);
+        }
+        if arrivals.start_page.is_some() || arrivals.start_up_discarded {
+            let _start_up = self.in_flight.take(self.vcpu, Line::StartUp);
+        }
+        self.accepted(Kind::Nmi, arrivals.nmis.into());
+        self.nmis_latched += u64::from(arrivals.nmis);
+        self.counters.add(
+            Count::CoalescedAtAccept(Kind::Nmi),
+            arrivals.nmis_merged.into(),
+        );
+        self.refused(Kind::Smi, Refusal::NotEmulated, arrivals.smi.into());
+        self.refused(Kind::Other, Refusal::NotEmulated, arrivals.ext_int.into());
+    }
+
+    /// INIT, or a global disable, has cleared the APIC: what waited is gone for that reason, and
+    /// what was in service will see no EOI. [`Self::arrived`] does this for an INIT by itself.
+    pub fn apic_reset(&mut self) {
+        for kind in [Kind::Vector, Kind::Nmi] {
+            self.refused(kind, Refusal::Init, self.pending(kind));
+        }
+        self.requested.fill(Owner::None);
+        self.nmis_latched = 0;
+        let in_service = self
+            .in_service
+            .iter()
+            .filter(|&&owner| owner != Owner::None)
+            .count();
+        self.counters.add(Count::Abandoned, in_service as u64);
+        self.in_service.fill(Owner::None);
+    }
+
+    /// A vector has been handed to the processor, at `now`.
+    #[inline]
+    pub fn injected(&mut self, vector: u8, now: Tsc) {
+        let request = &mut self.requested[usize::from(vector)];
+        let owner = std::mem::replace(request, Owner::None);
+        self.in_service[usize::from(vector)] = match owner {
+            Owner::None | Owner::Local => {
+                self.counters.add(Count::LocalInjected, 1);
+                self.counters.add(Count::LocalVector(vector), 1);
+                Owner::Local
+            }
+            Owner::Unpaired | Owner::Ipi(_) => {
+                self.counters.add(Count::Injected(Kind::Vector), 1);
+                self.counters.add(Count::InjectedVector(vector), 1);
+                owner
+            }
+        };
+        match owner {
+            Owner::Ipi(id) => self
+                .durations
+                .send_to_inject
+                .record(id.age(self.clock.elapsed(now))),
+            Owner::Unpaired => self.counters.add(Count::Unpaired, 1),
+            Owner::None | Owner::Local => {}
+        }
+    }
+
+    /// The guest has ended a vector, at `now`.
+    #[inline]
+    pub fn ended(&mut self, vector: u8, now: Tsc) {
+        let service = &mut self.in_service[usize::from(vector)];
+        match std::mem::replace(service, Owner::None) {
+            Owner::None => {}
+            Owner::Local => self.counters.add(Count::LocalEnded, 1),
+            owner @ (Owner::Unpaired | Owner::Ipi(_)) => {
+                self.counters.add(Count::Ended, 1);
+                self.counters.add(Count::EndedVector(vector), 1);
+                if let Owner::Ipi(id) = owner {
+                    self.durations
+                        .send_to_end
+                        .record(id.age(self.clock.elapsed(now)));
+                }
+            }
+        }
+    }
+
+    /// One NMI has been handed to the processor, at `now`.
+    ///
+    /// One that no IPI brought is a local source's.
+    pub fn nmi_injected(&mut self, now: Tsc) {
+        if self.nmis_latched == 0 {
+            return self.counters.add(Count::LocalInjected, 1);
+        }
+        self.nmis_latched -= 1;
+        self.counters.add(Count::Injected(Kind::Nmi), 1);
+        match self.in_flight.take(self.vcpu, Line::Nmi) {
+            Some(id) => {
+                let age = id.age(self.clock.elapsed(now));
+                self.durations.nmi_send_to_inject.record(age);
+            }
+            None => self.counters.add(Count::Unpaired, 1),
+        }
+    }
+
+    fn accepted(&mut self, kind: Kind, count: u64) {
+        self.counters.add(Count::Accepted(kind), count);
+    }
+
+    fn refused(&mut self, kind: Kind, refusal: Refusal, count: u64) {
+        self.counters.add(Count::Refused(kind, refusal), count);
+    }
+}

@@ -1,0 +1,350 @@
+//! The guest's measured phases: what every vCPU counted between `begin` and `end`.
+//!
+//! A guest can write markers without end, so everything kept is bounded and what is beyond the
+//! bound is counted. The lock here is taken by markers alone, never on the way of an IPI.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::clock::Tsc;
+use super::counters::{Counters, Snapshot};
+use super::marker::{Fields, LineBuffer, Malformed, Marker};
+
+/// Most phases kept.
+const MOST_PHASES: usize = 4096;
+/// Most counters kept over all phases, zeros not counted: 64 MiB.
+const MOST_COUNTERS: usize = 4 << 20;
+/// Most results kept.
+const MOST_RESULTS: usize = 4096;
+/// Most failures kept.
+const MOST_FAILURES: usize = 256;
+
+/// One measured phase.
+#[derive(Clone, Debug)]
+pub struct Phase {
+    /// The scenario it belongs to.
+    pub scenario: String,
+    /// What it varies: mode, targets, pages.
+    pub labels: Fields,
+    /// What the guest measured.
+    pub results: Fields,
+    /// From `begin` to `end`, in ticks.
+    pub ticks: u64,
+    /// For each vCPU the counters that are not zero, by place; see [`Phase::vcpus`].
+    counters: Vec<Box<[(usize, u64)]>>,
+}
+
+impl Phase {
+    /// What each vCPU counted, leaving out the counters by vector.
+    pub fn vcpus(&self) -> impl Iterator<Item = Snapshot> {
+        self.counters
+            .iter()
+            .map(|cells| Snapshot::from_nonzero(cells.iter().copied()))
+    }
+}
+
+/// A result that a guest derived from several phases.
+#[derive(Clone, Debug)]
+pub struct Derived {
+    /// The scenario.
+    pub scenario: String,
+    /// The result.
+    pub results: Fields,
+}
+
+/// A failure that a guest reported.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Failure {
+    /// The scenario.
+    pub scenario: String,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// All that a guest told through its marker port.
+#[derive(Clone, Debug, Default)]
+pub struct Recorded {
+    /// The phases that ended, in that order.
+    pub phases: Vec<Phase>,
+    /// Results over several phases.
+    pub results: Vec<Derived>,
+    /// Failures.
+    pub failures: Vec<Failure>,
+    /// What the guest gave to `exit`.
+    pub exit: Option<u32>,
+    /// Phases that were begun and not ended.
+    pub unfinished_phases: u64,
+    /// Phases beyond what is kept.
+    pub dropped_phases: u64,
+    /// Results beyond what is kept.
+    pub dropped_results: u64,
+    /// Failures beyond what is kept; they fail the run all the same.
+    pub dropped_failures: u64,
+    /// Lines that were no markers, or an `end` without its `begin`.
+    pub malformed_lines: u64,
+}
+
+impl Recorded {
+    /// Whether the guest said that it is done and that nothing was wrong.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.exit == Some(0) && self.failures.is_empty() && self.dropped_failures == 0
+    }
+}
+
+/// The phase that is being measured.
+struct Open {
+    scenario: String,
+    labels: Fields,
+    began: Tsc,
+    before: Vec<Snapshot>,
+}
+
+#[derive(Default)]
+struct State {
+    recorded: Recorded,
+    open: Option<Open>,
+    kept_counters: usize,
+}
+
+/// Where the markers of all vCPUs come together.
+pub struct Phases {
+    counters: Arc<[Arc<Counters>]>,
+    state: Mutex<State>,
+}
+
+impl Phases {
+    /// No phase yet, over the counters of these vCPUs.
+    #[must_use]
+    pub fn new(counters: Arc<[Arc<Counters>]>) -> Self {
+        Self {
+            counters,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Takes note of a line, read at `now`; `Some` means that the guest wants to end with that
+    /// status.
+    pub fn apply(&self, line: Result<Marker, Malformed>, now: Tsc) -> Option<u32> {
+        let mut state = self.lock();
+        match line {
+            Ok(Marker::Begin(scenario, labels)) => {
+                let before = self.scalars();
+                state.recorded.unfinished_phases += u64::from(state.open.is_some());
+                state.open = Some(Open {
+                    scenario,
+                    labels,
+                    began: now,
+                    before,
+                });
+            }
+            Ok(Marker::End(results)) => match state.open.take() {
+                Some(open) => state.close(open, results, now, &self.scalars()),
+                None => state.recorded.malformed_lines += 1,
+            },
+            Ok(Marker::Result(scenario, results)) => {
+                let Recorded {
+                    results: kept,
+                    dropped_results,
+                    ..
+                } = &mut state.recorded;
+                keep(
+                    kept,
+                    MOST_RESULTS,
+                    Derived { scenario, results },
+                    dropped_results,
+                );
+            }
+            Ok(Marker::Fail(scenario, text)) => {
+                let Recorded {
+                    failures,
+                    dropped_failures,
+                    ..
+                } = &mut state.recorded;
+                keep(
+                    failures,
+                    MOST_FAILURES,
+                    Failure { scenario, text },
+                    dropped_failures,
+                );
+            }
+            Ok(Marker::Exit(status)) => {
+                state.recorded.exit.get_or_insert(status);
+                return Some(status);
+            }
+            Err(Malformed) => state.recorded.malformed_lines += 1,
+        }
+        None
+    }
+
+    /// What has been told so far; a phase still open counts as unfinished.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        let state = self.lock();
+        let mut recorded = state.recorded.clone();
+        recorded.unfinished_phases += u64::from(state.open.is_some());
+        recorded
+    }
+
+    fn scalars(&self) -> Vec<Snapshot> {
+        self.counters
+            .iter()
+            .map(|counters| counters.scalars())
+            .collect()
+    }
+
+    /// A thread that panicked left whole values behind, so its poison is of no concern.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn close(&mut self, open: Open, results: Fields, now: Tsc, after: &[Snapshot]) {
+        let difference = |(after, before): (&Snapshot, &Snapshot)| {
+            after.difference(before).nonzero().collect::<Box<[_]>>()
+        };
+        let counters: Vec<_> = after.iter().zip(&open.before).map(difference).collect();
+        let cells: usize = counters.iter().map(|cells| cells.len()).sum();
+        if self.recorded.phases.len() >= MOST_PHASES || self.kept_counters + cells > MOST_COUNTERS {
+            self.recorded.dropped_phases += 1;
+            return;
+        }
+        self.kept_counters += cells;
+        self.recorded.phases.push(Phase {
+            scenario: open.scenario,
+            labels: open.labels,
+            results,
+            ticks: now.since(open.began),
+            counters,
+        });
+    }
+}
+
+fn keep<T>(kept: &mut Vec<T>, most: usize, item: T, dropped: &mut u64) {
+    if kept.len() < most {
+        kept.push(item);
+    } else {
+        *dropped += 1;
+    }
+}
+
+/// The marker port of one vCPU.
+pub struct MarkerPort {
+    line: LineBuffer,
+    phases: Arc<Phases>,
+}
+
+impl MarkerPort {
+    /// A port on which nothing has been written.
+    #[must_use]
+    pub fn new(phases: Arc<Phases>) -> Self {
+        Self {
+            line: LineBuffer::new(),
+            phases,
+        }
+    }
+
+    /// The guest writes bytes; `Some` is the status with which it wants to end.
+    ///
+    /// Bytes after an `exit` line are not read: the machine is off.
+    pub fn write(&mut self, bytes: &[u8]) -> Option<u32> {
+        bytes.iter().find_map(|&byte| {
+            let line = self.line.push(byte)?;
+            self.phases.apply(line, Tsc::now())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::cause::Cause;
+    use crate::observe::count::Count;
+
+    fn machine(vcpus: usize) -> (Arc<[Arc<Counters>]>, Arc<Phases>) {
+        let counters: Arc<[_]> = (0..vcpus).map(|_| Arc::new(Counters::new(vcpus))).collect();
+        (Arc::clone(&counters), Arc::new(Phases::new(counters)))
+    }
+
+    #[test]
+    fn a_phase_has_what_every_vcpu_counted_in_it() {
+        let (counters, phases) = machine(2);
+        let icr = Count::Exits(Cause::ApicIcr);
+        let mut port = MarkerPort::new(Arc::clone(&phases));
+        counters[0].add(icr, 10);
+        assert_eq!(
+            port.write(b"begin shootdown way=unicast targets=1\nen"),
+            None
+        );
+        counters[0].add(icr, 3);
+        counters[1].add(Count::Ended, 3);
+        assert_eq!(port.write(b"d cycles_mean=1500.5\n"), None);
+        counters[0].add(icr, 100);
+        assert_eq!(port.write(b"exit 0\nexit 1\n"), Some(0));
+
+        let recorded = phases.recorded();
+        assert!(recorded.passed());
+        let [phase] = recorded.phases.as_slice() else {
+            panic!("one phase")
+        };
+        assert_eq!(phase.scenario, "shootdown");
+        assert!(
+            phase.labels.get("targets").is_some() && phase.results.get("cycles_mean").is_some()
+        );
+        let vcpus: Vec<_> = phase.vcpus().collect();
+        assert_eq!([vcpus[0].get(icr), vcpus[1].get(icr)], [3, 0]);
+        assert_eq!(
+            [vcpus[0].get(Count::Ended), vcpus[1].get(Count::Ended)],
+            [0, 3]
+        );
+    }
+
+    #[test]
+    fn lines_of_different_vcpus_do_not_mix() {
+        let (_, phases) = machine(1);
+        let mut ports = [0, 1].map(|_| MarkerPort::new(Arc::clone(&phases)));
+        for byte in b"fail nmi late\n" {
+            ports
+                .iter_mut()
+                .for_each(|port| assert_eq!(port.write(&[*byte]), None));
+        }
+        assert_eq!(phases.recorded().failures.len(), 2);
+        assert!(!phases.recorded().passed());
+    }
+
+    #[test]
+    fn marks_out_of_order_are_counted() {
+        let (_, phases) = machine(1);
+        let mut port = MarkerPort::new(Arc::clone(&phases));
+        port.write(b"end\nbegin ping\nbegin ping\nnonsense\n");
+        let recorded = phases.recorded();
+        assert_eq!(
+            (recorded.malformed_lines, recorded.unfinished_phases),
+            (2, 2)
+        );
+        assert!(recorded.phases.is_empty() && !recorded.passed());
+    }
+
+    #[test]
+    fn a_guest_cannot_make_the_record_grow_without_end() {
+        let (_, phases) = machine(1);
+        let mut port = MarkerPort::new(Arc::clone(&phases));
+        for _ in 0..MOST_PHASES + 5 {
+            port.write(b"begin ping\nend\nresult ping a=1\nfail ping x\n");
+        }
+        let recorded = phases.recorded();
+        assert_eq!(
+            (recorded.phases.len(), recorded.dropped_phases),
+            (MOST_PHASES, 5)
+        );
+        assert_eq!(
+            (recorded.results.len(), recorded.dropped_results),
+            (MOST_RESULTS, 5)
+        );
+        assert_eq!(recorded.failures.len(), MOST_FAILURES);
+        assert_eq!(
+            recorded.dropped_failures,
+            (MOST_PHASES + 5 - MOST_FAILURES) as u64
+        );
+    }
+}

@@ -1,0 +1,40 @@
+//! One vCPU: the loop that runs it, and all that happens to it between two entries.
+
+mod exit;
+mod inject;
+mod kick;
+mod ports;
+mod processor;
+mod reset;
+mod run;
+mod run_kernel;
+mod signal;
+
+pub use exit::{Exit, Fatal};
+pub use inject::{Plan, Readiness};
+pub use kick::{Place, Presence};
+pub use ports::Ports;
+pub use processor::Processor;
+pub use reset::ResetState;
+pub use run::Vcpu;
+pub use run_kernel::KernelVcpu;
+pub use signal::{ThreadId, install as install_kick_signal};
+
+use kvm_ioctls::VcpuFd;
+
+use crate::machine::Position;
+
+/// Where a stopped guest is.
+fn position(vcpu: &VcpuFd) -> Position {
+    let rip = vcpu.get_regs().map_or(0, |regs| regs.rip);
+    let mode = vcpu.get_sregs().map_or("unknown mode", |sregs| {
+        let long = sregs.efer & 1 << 10 != 0;
+        match (sregs.cr0 & 1 != 0, long, sregs.cs.l != 0) {
+            (false, ..) => "real mode",
+            (true, true, true) => "64-bit mode",
+            (true, true, false) => "compatibility mode",
+            (true, false, _) => "protected mode",
+        }
+    });
+    Position { rip, mode }
+}

@@ -1,0 +1,135 @@
+//! The processor around a user-space Local APIC: the APIC, its way to the others, and the account.
+//!
+//! Everything here is free of KVM; `run.rs` joins it to a vCPU.
+
+use std::sync::Arc;
+
+use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
+use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
+use vapic::spec::message::InterruptMessage;
+use vapic::{Arrivals, Effect, Fabric, GeneralProtection, LocalApic, Router};
+
+use crate::machine::Machine;
+use crate::observe::{Clock, Ledger, Tsc};
+
+/// One processor's Local APIC and what surrounds it.
+pub struct Processor {
+    /// The register model.
+    pub apic: LocalApic,
+    /// The account of this vCPU.
+    pub ledger: Ledger,
+    index: usize,
+    fabric: Arc<Fabric>,
+    router: Router,
+    machine: Arc<Machine>,
+    clock: Clock,
+}
+
+impl Processor {
+    /// Processor `index` of the VM.
+    #[must_use]
+    pub fn new(
+        index: usize,
+        apic: LocalApic,
+        fabric: Arc<Fabric>,
+        machine: Arc<Machine>,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> Self {
+        let router = Router::new(Arc::clone(&fabric), Some(index));
+        Self { apic, ledger, index, fabric, router, machine, clock }
+    }
+
+    /// The APIC's time at a stamp, in ns.
+    #[must_use]
+    pub fn time(&self, at: Tsc) -> u64 {
+        self.clock.nanoseconds(self.clock.elapsed(at))
+    }
+
+    /// Lets time pass and takes what other threads have left.
+    pub fn arrive(&mut self, now: Tsc) -> Option<Arrivals> {
+        let time = self.time(now);
+        self.apic.advance(time);
+        let mailbox = self.fabric.mailbox(self.index)?;
+        let ledger = &mut self.ledger;
+        let arrivals =
+            self.apic.drain(mailbox, |vector, acceptance| ledger.drained(vector, acceptance));
+        if let Some(arrivals) = &arrivals {
+            ledger.arrived(arrivals);
+            if arrivals.init {
+                self.fabric.publish(self.index, self.apic.identity());
+            }
+        }
+        arrivals
+    }
+
+    /// The guest reads the APIC page.
+    pub fn read_page(&mut self, offset: u32, data: &mut [u8], now: Tsc) {
+        let time = self.time(now);
+        self.apic.read_page(offset, data, time);
+    }
+
+    /// The guest writes the APIC page.
+    pub fn write_page(&mut self, offset: u32, data: &[u8], now: Tsc) {
+        let time = self.time(now);
+        let effect = self.apic.write_page(offset, data, time);
+        // A write to the page cannot change IA32_APIC_BASE.
+        let _ = self.perform(effect, now);
+    }
+
+    /// The guest reads an MSR that KVM leaves to us; an MSR that nobody has takes #GP.
+    pub fn read_msr(&mut self, exit: ReadMsrExit<'_>, now: Tsc) {
+        let time = self.time(now);
+        match self.apic.read_msr(exit.index, time) {
+            Ok(value) => *exit.data = value,
+            Err(GeneralProtection) => *exit.error = 1,
+        }
+    }
+
+    /// The guest writes an MSR that KVM leaves to us; returns a new IA32_APIC_BASE for KVM to copy.
+    pub fn write_msr(&mut self, exit: WriteMsrExit<'_>, now: Tsc) -> Option<ApicBase> {
+        let time = self.time(now);
+        let result = match exit.index {
+            IA32_APIC_BASE => self.apic.write_base(exit.data),
+            msr => self.apic.write_msr(msr, exit.data, time),
+        };
+        match result {
+            Ok(effect) => self.perform(effect, now),
+            Err(GeneralProtection) => {
+                *exit.error = 1;
+                None
+            }
+        }
+    }
+
+    fn perform(&mut self, effect: Effect, now: Tsc) -> Option<ApicBase> {
+        match effect {
+            Effect::None => {}
+            Effect::Send(message) => self.send(&message, now),
+            Effect::Ended { vector, .. } => self.ledger.ended(vector, now),
+            Effect::Identity => self.fabric.publish(self.index, self.apic.identity()),
+            Effect::Base(base) => {
+                if self.apic.page().is_none() && !base.enabled() {
+                    self.ledger.apic_reset();
+                }
+                self.fabric.publish(self.index, self.apic.identity());
+                return Some(base);
+            }
+        }
+        None
+    }
+
+    fn send(&mut self, message: &InterruptMessage, now: Tsc) {
+        let Self { ledger, router, fabric, machine, index, .. } = self;
+        let id = ledger.sent(message, now);
+        router.for_each_target(message, |target| {
+            let Some(mailbox) = fabric.mailbox(target) else { return };
+            ledger.sending(target, message, id);
+            ledger.posted(target, message, mailbox.post(message));
+            // This thread looks at its own mailbox before it enters the guest again.
+            if target != *index {
+                ledger.kicked(machine.kick(target));
+            }
+        });
+    }
+}

@@ -1,0 +1,279 @@
+//! The loop of a vCPU whose Local APIC is in user space.
+//!
+//! One turn: take what arrived, perform INIT and start-up, decide what to hand to KVM, sleep if the
+//! guest halted and nothing wakes it, else enter the guest and deal with its exit. A kick that comes
+//! at any point makes the next turn happen.
+
+use std::thread;
+use std::time::Duration;
+
+use kvm_ioctls::VcpuFd;
+use vapic::Arrivals;
+use vapic::spec::base::ApicBase;
+use vmm_sys_util::timerfd::TimerFd;
+
+use super::exit::{Exit, Fatal};
+use super::inject::{Plan, Readiness};
+use super::kick::{Place, Presence};
+use super::ports::Ports;
+use super::processor::Processor;
+use super::reset::{ResetState, mirror_base};
+use super::signal::Armed;
+use crate::kvm::queue_interrupt;
+use crate::machine::{Ending, Machine};
+use crate::observe::{Cause, Ledger, Tsc};
+
+/// Shortest time for which the timer is armed: shorter ones would only load the event loop, since
+/// every exit looks at the time as well.
+const SHORTEST_WAIT_NS: u64 = 20_000;
+
+/// How soon to look again where no exit will tell: at a vector that the task priority holds back,
+/// on hosts where lowering CR8 does not exit, and at a second NMI until KVM has delivered the first.
+const RECHECK_NS: u64 = 200_000;
+
+/// A vCPU, its user-space APIC, and the state of the loop between them.
+pub struct Vcpu {
+    processor: Processor,
+    ports: Ports,
+    reset: ResetState,
+    timer: TimerFd,
+    /// Lowering CR8 exits on this host.
+    task_priority_exits: bool,
+    armed_for: Option<u64>,
+    /// KVM takes an interrupt now, and the guest's interrupts are on.
+    open: bool,
+    /// The guest executed HLT and nothing has woken it.
+    halted: bool,
+    /// Its interrupts were on when it did.
+    halted_with_interrupts: bool,
+    /// An NMI may still be pending inside KVM.
+    nmi_in_kvm: bool,
+}
+
+/// What an exit asks of the loop once its borrow of `kvm_run` is over.
+#[derive(Debug)]
+enum After {
+    Nothing,
+    Halt,
+    MirrorBase(ApicBase),
+    End(Fatal),
+}
+
+impl Vcpu {
+    /// A vCPU that has not run.
+    #[must_use]
+    pub fn new(
+        processor: Processor,
+        ports: Ports,
+        reset: ResetState,
+        timer: TimerFd,
+        task_priority_exits: bool,
+    ) -> Self {
+        Self {
+            processor,
+            ports,
+            reset,
+            timer,
+            task_priority_exits,
+            armed_for: None,
+            open: false,
+            halted: false,
+            halted_with_interrupts: false,
+            nmi_in_kvm: false,
+        }
+    }
+
+    /// Runs the vCPU on the calling thread until the machine stops; returns its account, and its
+    /// timer, which the event loop may still be watching.
+    #[must_use]
+    pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> (Ledger, TimerFd) {
+        let mut vcpu = Armed::new(fd);
+        let presence = machine.take_seat(index);
+        if let Err(fatal) = self.turn_until_stopped(&mut vcpu, presence, machine) {
+            let position = super::position(vcpu.fd());
+            machine.end(Ending::Failed { vcpu: index, position, fatal });
+        }
+        (self.processor.ledger, self.timer)
+    }
+
+    fn turn_until_stopped(
+        &mut self,
+        vcpu: &mut Armed,
+        presence: &Presence,
+        machine: &Machine,
+    ) -> Result<(), Fatal> {
+        let mut exited: Option<(Cause, Tsc)> = None;
+        while !machine.is_stopping() {
+            let now = Tsc::now();
+            if let Some(arrivals) = self.processor.arrive(now) {
+                self.reset_as_told(vcpu.fd(), &arrivals)?;
+            }
+            if let Some(place) = self.resting_place(vcpu.fd())? {
+                self.arm_timer(now);
+                self.sleep(presence, place, now);
+                continue;
+            }
+            self.halted = false;
+            self.inject(vcpu.fd(), now)?;
+            self.arm_timer(now);
+            if !presence.enter(Place::Guest) {
+                presence.leave();
+                continue;
+            }
+            if let Some((cause, returned)) = exited {
+                self.processor.ledger.exit(cause, returned, Tsc::now());
+            }
+            exited = Some(self.enter(vcpu, presence)?);
+        }
+        if let Some((cause, returned)) = exited {
+            self.processor.ledger.exit(cause, returned, Tsc::now());
+        }
+        Ok(())
+    }
+
+    /// Runs the guest until its next exit and answers it; returns the cause and when it came.
+    fn enter(&mut self, vcpu: &mut Armed, presence: &Presence) -> Result<(Cause, Tsc), Fatal> {
+        let Self { processor, ports, .. } = self;
+        let (state, result) = vcpu.run(processor.apic.cr8());
+        let returned = Tsc::now();
+        presence.leave();
+        processor.apic.set_cr8(state.cr8);
+        self.open = state.ready && state.interrupts_on;
+        let exit = Exit::decode(result, processor.apic.page());
+        let cause = exit.cause();
+        let after = match exit {
+            Exit::PageRead(offset, data) => {
+                processor.read_page(offset, data, returned);
+                After::Nothing
+            }
+            Exit::PageWrite(offset, data) => {
+                processor.write_page(offset, data, returned);
+                After::Nothing
+            }
+            Exit::MsrRead(exit) => {
+                processor.read_msr(exit, returned);
+                After::Nothing
+            }
+            Exit::MsrWrite(exit) => {
+                processor.write_msr(exit, returned).map_or(After::Nothing, After::MirrorBase)
+            }
+            Exit::PortIn(port, data) => {
+                ports.read(port, data);
+                After::Nothing
+            }
+            Exit::PortOut(port, data) => {
+                ports.write(port, data);
+                After::Nothing
+            }
+            Exit::MmioRead(data) => {
+                data.fill(0xFF);
+                After::Nothing
+            }
+            Exit::MmioWrite | Exit::Window | Exit::TaskPriority | Exit::Kicked => After::Nothing,
+            Exit::Halt => After::Halt,
+            Exit::Fatal(fatal) => After::End(fatal),
+        };
+        match after {
+            After::Nothing => {}
+            After::Halt => {
+                self.halted = true;
+                self.halted_with_interrupts = state.interrupts_on;
+            }
+            After::MirrorBase(base) => mirror_base(vcpu.fd(), base).map_err(Fatal::Run)?,
+            After::End(fatal) => return Err(fatal),
+        }
+        if cause == Cause::Kick {
+            // It may have been the timer's, a little early by our clock.
+            self.armed_for = None;
+        }
+        Ok((cause, returned))
+    }
+
+    fn reset_as_told(&mut self, vcpu: &mut VcpuFd, arrivals: &Arrivals) -> Result<(), Fatal> {
+        if arrivals.init {
+            self.reset.init(vcpu, self.processor.apic.base()).map_err(Fatal::Run)?;
+            self.nmi_in_kvm = false;
+        }
+        if let Some(page) = arrivals.start_page {
+            ResetState::start_up(vcpu, page).map_err(Fatal::Run)?;
+        }
+        if arrivals.init || arrivals.start_page.is_some() {
+            self.halted = false;
+            // What KVM said of readiness was said of another state.
+            self.open = false;
+        }
+        Ok(())
+    }
+
+    /// Where the thread must sleep, if the guest cannot go on.
+    fn resting_place(&mut self, vcpu: &VcpuFd) -> Result<Option<Place>, Fatal> {
+        let apic = &self.processor.apic;
+        if apic.is_waiting_for_start_up() {
+            return Ok(Some(Place::WaitingForStartUp));
+        }
+        let interrupted = self.halted_with_interrupts && apic.deliverable().is_some();
+        if !self.halted || interrupted || apic.nmis() > 0 {
+            return Ok(None);
+        }
+        // An NMI that KVM still holds would end the halt inside KVM_RUN.
+        Ok((!self.nmi_waits_in_kvm(vcpu)?).then_some(Place::Parked))
+    }
+
+    fn nmi_waits_in_kvm(&mut self, vcpu: &VcpuFd) -> Result<bool, Fatal> {
+        if self.nmi_in_kvm {
+            let nmi = vcpu.get_vcpu_events().map_err(Fatal::Run)?.nmi;
+            self.nmi_in_kvm = nmi.pending != 0 || nmi.injected != 0;
+        }
+        Ok(self.nmi_in_kvm)
+    }
+
+    fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) {
+        presence.sleep(place, thread::park);
+        self.armed_for = None;
+        if place == Place::Parked {
+            self.processor.ledger.parked(Tsc::now().since(since));
+        }
+    }
+
+    fn inject(&mut self, vcpu: &mut VcpuFd, now: Tsc) -> Result<(), Fatal> {
+        // One NMI at a time: hosts differ in how many they keep, and all keep one.
+        let nmi = self.processor.apic.nmis() > 0 && !self.nmi_waits_in_kvm(vcpu)?;
+        let Processor { apic, ledger, .. } = &mut self.processor;
+        let vector = apic.deliverable().is_some();
+        let plan = Plan::for_entry(Readiness { open: self.open, vector, nmi });
+        if plan.nmi && apic.take_nmi() {
+            vcpu.nmi().map_err(Fatal::Run)?;
+            self.nmi_in_kvm = true;
+            ledger.nmi_injected(now);
+        }
+        if plan.interrupt
+            && let Some(vector) = apic.acknowledge()
+        {
+            queue_interrupt(vcpu, vector).map_err(Fatal::Run)?;
+            self.open = false;
+            ledger.injected(vector, now);
+        }
+        vcpu.get_kvm_run().request_interrupt_window = plan.window.into();
+        Ok(())
+    }
+
+    /// Arms the timer for the APIC's deadline, or sooner where something must be looked at again.
+    ///
+    /// It is never disarmed: one kick too many is harmless.
+    fn arm_timer(&mut self, now: Tsc) {
+        let Processor { apic, .. } = &self.processor;
+        let held = !self.task_priority_exits && apic.held_by_task_priority();
+        if apic.deadline().is_none() && !held && apic.nmis() == 0 {
+            return;
+        }
+        let time = self.processor.time(now);
+        let again = (held || apic.nmis() > 0).then(|| time + RECHECK_NS);
+        let Some(deadline) = [apic.deadline(), again].into_iter().flatten().min() else { return };
+        if self.armed_for != Some(deadline) {
+            let wait = deadline.saturating_sub(time).max(SHORTEST_WAIT_NS);
+            // A relative one-shot with a valid duration cannot fail.
+            let _ = self.timer.reset(Duration::from_nanos(wait), None);
+            self.armed_for = Some(deadline);
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Builds a VM, runs it to its end, and hands out what was observed.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context;
+use kvm_bindings::CpuId;
+use kvm_ioctls::{VcpuFd, VmFd};
+use vapic::{Config, Fabric, LocalApic};
+use vmm_sys_util::timerfd::TimerFd;
+
+use crate::boot::{self, Entry, Kernel};
+use crate::devices::Console;
+use crate::events::EventLoop;
+use crate::kvm::{self, ApicModel, Host, Recipe, probe};
+use crate::machine::{Ending, Machine};
+use crate::memory::{self, GuestMemory};
+use crate::observe::{Clock, Ledger, Observer, Tsc};
+use crate::vcpu::{self, KernelVcpu, Ports, Processor, ResetState, Vcpu};
+
+/// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
+pub const MAX_VCPUS: u32 = 255;
+
+/// What to run, and on what.
+#[derive(Clone, Debug)]
+pub struct VmConfig {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// What the user adds to the command line; the machine's own facts follow it.
+    pub command_line: String,
+    /// Number of vCPUs, 1 to [`MAX_VCPUS`].
+    pub vcpus: u32,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Whose Local APIC the guest has.
+    pub apic: ApicModel,
+    /// Where its serial port prints.
+    pub console: Console,
+}
+
+/// A VM ready to run.
+pub struct Vm {
+    machine: Arc<Machine>,
+    observer: Observer,
+    threads: Vec<(VcpuFd, Loop)>,
+    timers: Vec<RawFd>,
+    /// Kept until the threads have ended: KVM maps it, and has no other owner.
+    _memory: GuestMemory,
+    _vm: VmFd,
+    fabric: Option<Arc<Fabric>>,
+}
+
+/// The loop of a vCPU, before its thread starts.
+enum Loop {
+    Userspace(Box<Vcpu>),
+    Kernel(Box<KernelVcpu>),
+}
+
+/// What is left of a run.
+pub struct Run {
+    /// How it ended.
+    pub ending: Ending,
+    /// The accounts of all vCPUs.
+    pub ledgers: Vec<Ledger>,
+    /// What was observed besides.
+    pub observer: Observer,
+    /// What still waits in each vCPU's mailbox; empty on KVM's own APIC.
+    pub waiting: Vec<vapic::Waiting>,
+    /// When it was over.
+    pub ended: Tsc,
+}
+
+impl Vm {
+    /// Builds the VM.
+    ///
+    /// # Errors
+    ///
+    /// What the user gave ([`memory::MemoryError`], [`boot::BootError`]) and what the host refuses;
+    /// `main.rs` tells them apart.
+    pub fn new(host: &Host, config: &VmConfig) -> anyhow::Result<Self> {
+        // 1. Memory and kernel: what can be wrong with the user's input shows before KVM is asked.
+        let memory = memory::create(config.memory)?;
+
+        // 2. The VM with its irqchip, or without one, before any vCPU.
+        let vm = kvm::create_vm(host, config.apic)?;
+        register(&vm, &memory)?;
+
+        // 3. The vCPUs, their clock, and what this host's KVM tells us of.
+        let fds = (0..config.vcpus)
+            .map(|index| vm.create_vcpu(u64::from(index)).context("KVM refuses one more vCPU"))
+            .collect::<anyhow::Result<Vec<VcpuFd>>>()?;
+        let tsc_khz = fds.first().map_or(Ok(0), VcpuFd::get_tsc_khz).context(NO_TSC)?;
+        let abilities = probe::quick(host)?;
+        let recipe = Recipe { vcpu_count: config.vcpus, tsc_deadline: false, tsc_khz };
+
+        // 4. The kernel, told about the machine.
+        let command_line = format!(
+            "{} cpus={} tsc_khz={tsc_khz} memory={}",
+            config.command_line, config.vcpus, config.memory
+        );
+        let entry = boot::load(&memory, &config.kernel, command_line.trim_start())?;
+
+        // 5. The shared part, then one vCPU after the other.
+        let machine = Arc::new(Machine::new(config.vcpus as usize, config.console)?);
+        let observer =
+            Observer::new(config.vcpus as usize, Clock::new(Tsc::now(), u64::from(tsc_khz)));
+        let builder = VcpuBuilder { host, recipe, entry, machine: &machine, observer: &observer };
+        let (threads, timers, fabric) = match config.apic {
+            ApicModel::Kernel => (builder.kernel_vcpus(fds)?, Vec::new(), None),
+            ApicModel::Userspace => builder.userspace_vcpus(fds, abilities.tpr_fall_exits)?,
+        };
+        Ok(Self { machine, observer, threads, timers, _memory: memory, _vm: vm, fabric })
+    }
+
+    /// Runs the VM until it ends, on one thread for each vCPU and this one for events.
+    ///
+    /// # Errors
+    ///
+    /// What the host refuses: threads, epoll, signals.
+    pub fn run(self) -> anyhow::Result<Run> {
+        let Self { machine, observer, threads, timers, fabric, _memory, _vm } = self;
+        vcpu::install_kick_signal().context("cannot install the signal handler")?;
+        let mut events = EventLoop::new(&machine, timers).context("cannot set up the event loop")?;
+        let finished: Vec<(Ledger, Option<TimerFd>)> = thread::scope(|scope| {
+            let mut running = Vec::new();
+            for (index, (fd, body)) in threads.into_iter().enumerate() {
+                let thread_machine = Arc::clone(&machine);
+                let spawned = thread::Builder::new().name(format!("vcpu{index}")).spawn_scoped(
+                    scope,
+                    move || match body {
+                        Loop::Userspace(vcpu) => {
+                            let (ledger, timer) = vcpu.run(index, fd, &thread_machine);
+                            (ledger, Some(timer))
+                        }
+                        Loop::Kernel(vcpu) => (vcpu.run(index, fd, &thread_machine), None),
+                    },
+                );
+                match spawned {
+                    Ok(thread) => running.push(thread),
+                    Err(error) => {
+                        machine.end(Ending::Host(format!("cannot start a vCPU thread: {error}")));
+                        break;
+                    }
+                }
+            }
+            if let Err(error) = events.run() {
+                machine.end(Ending::Host(format!("the event loop failed: {error}")));
+            }
+            running.into_iter().map(|thread| thread.join().expect("a vCPU thread panicked")).collect()
+        });
+        let ended = Tsc::now();
+        let waiting = fabric.map_or_else(Vec::new, |fabric| {
+            fabric.mailboxes().iter().map(vapic::Mailbox::waiting).collect()
+        });
+        let ending = machine.ending().context("the event loop ended before the machine")?;
+        // The timers close after the event loop has let go of them.
+        drop(events);
+        let ledgers = finished.into_iter().map(|(ledger, _)| ledger).collect();
+        Ok(Run { ending, ledgers, observer, waiting, ended })
+    }
+}
+
+#[expect(unsafe_code, reason = "KVM is given host memory to map into the guest")]
+fn register(vm: &VmFd, memory: &GuestMemory) -> anyhow::Result<()> {
+    // SAFETY: `Vm` holds the memory beside the vCPUs, and `Vm::run` lets go of it only after all
+    // vCPU threads have been joined.
+    Ok(unsafe { memory::register(vm, memory) }?)
+}
+
+const NO_TSC: &str = "KVM does not tell the rate of the time-stamp counter";
+
+/// What every vCPU of a VM is made with.
+struct VcpuBuilder<'a> {
+    host: &'a Host,
+    recipe: Recipe,
+    entry: Entry,
+    machine: &'a Arc<Machine>,
+    observer: &'a Observer,
+}
+
+type UserspaceVcpus = (Vec<(VcpuFd, Loop)>, Vec<RawFd>, Option<Arc<Fabric>>);
+
+impl VcpuBuilder<'_> {
+    /// Gives a new vCPU its CPUID, and to the first one the kernel's entry state.
+    fn prepare(&self, index: u32, fd: &VcpuFd, supported: &CpuId) -> anyhow::Result<CpuId> {
+        kvm::prepare_vcpu(self.host, fd)?;
+        let cpuid = self.recipe.cpuid_for(supported, index)?;
+        fd.set_cpuid2(&cpuid).context("KVM refuses the CPUID table")?;
+        Ok(cpuid)
+    }
+
+    fn enter_kernel(&self, index: u32, fd: &VcpuFd) -> anyhow::Result<()> {
+        if index == 0 {
+            self.entry.apply(fd).context("KVM refuses the entry state")?;
+        }
+        Ok(())
+    }
+
+    fn ports(&self) -> Ports {
+        Ports::new(Arc::clone(self.machine), self.observer.marker_port())
+    }
+
+    fn kernel_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<Vec<(VcpuFd, Loop)>> {
+        let supported = self.host.supported_cpuid()?;
+        (0..)
+            .zip(fds)
+            .map(|(index, fd)| {
+                self.prepare(index, &fd, &supported)?;
+                self.enter_kernel(index, &fd)?;
+                let vcpu = KernelVcpu::new(self.ports(), self.observer.ledger(index as usize));
+                Ok((fd, Loop::Kernel(Box::new(vcpu))))
+            })
+            .collect()
+    }
+
+    fn userspace_vcpus(
+        &self,
+        fds: Vec<VcpuFd>,
+        task_priority_exits: bool,
+    ) -> anyhow::Result<UserspaceVcpus> {
+        let supported = self.host.supported_cpuid()?;
+        let physical_bits = leaf(&supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]);
+        let apic = |id| LocalApic::new(Config { id, bootstrap: id == 0, physical_bits });
+        let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;
+        let mut vcpus = Vec::new();
+        let mut timers = Vec::new();
+        for (index, fd) in (0..).zip(fds) {
+            let cpuid = self.prepare(index, &fd, &supported)?;
+            let reset = ResetState::of_new(&fd, leaf(&cpuid, 1).unwrap_or(0))
+                .context("KVM refuses to tell the reset state")?;
+            self.enter_kernel(index, &fd)?;
+            let timer = TimerFd::new().context("cannot create a timer")?;
+            timers.push(timer.as_raw_fd());
+            let processor = Processor::new(
+                index as usize,
+                apic(index),
+                Arc::clone(&fabric),
+                Arc::clone(self.machine),
+                self.observer.ledger(index as usize),
+                self.observer.clock(),
+            );
+            let vcpu = Vcpu::new(processor, self.ports(), reset, timer, task_priority_exits);
+            vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
+        }
+        Ok((vcpus, timers, Some(fabric)))
+    }
+}
+
+/// EAX of a CPUID leaf.
+fn leaf(cpuid: &CpuId, function: u32) -> Option<u32> {
+    cpuid.as_slice().iter().find(|entry| entry.function == function).map(|entry| entry.eax)
+}
