@@ -5,11 +5,12 @@
 //! looks at one shared counter, which only changes write, to learn that there is a newer one.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 
 use crate::mailbox::{Mailbox, Posted};
 use crate::routing::{Identity, MAX_APICS, Map};
 use crate::spec::message::InterruptMessage;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Why a set of APICs cannot form a fabric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 
 #[cfg(not(loom))]
 pub(crate) use {
-    alloc::sync::Arc,
     core::sync::atomic::{AtomicU64, Ordering},
     spin::Mutex,
 };
@@ -10,10 +9,7 @@ pub(crate) use {
 #[cfg(loom)]
 pub(crate) use {
     self::model::Mutex,
-    loom::sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    loom::sync::atomic::{AtomicU64, Ordering},
 };
 
 #[cfg(loom)]

@@ -158,9 +158,15 @@ impl RunArgs {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map_or_else(String::new, |value| value.get_name().to_owned())
         };
-        let mut words = vec![format!("scenario={}", name(self.scenario.to_possible_value()))];
+        let mut words = vec![format!(
+            "scenario={}",
+            name(self.scenario.to_possible_value())
+        )];
         let mode = self.apic_mode.and_then(|mode| mode.to_possible_value());
-        words.push(format!("mode={}", mode.map_or("both".to_owned(), |mode| name(Some(mode)))));
+        words.push(format!(
+            "mode={}",
+            mode.map_or("both".to_owned(), |mode| name(Some(mode)))
+        ));
         words.extend(self.seconds.map(|seconds| format!("seconds={seconds}")));
         words.extend(self.iterations.map(|count| format!("iterations={count}")));
         words.extend(self.cmdline.clone());
@@ -177,8 +183,12 @@ fn parse_size(text: &str) -> Result<u64, String> {
         "G" => 30,
         _ => return Err("give bytes, or a number with K, M or G, such as 128M".to_owned()),
     };
-    let number: u64 = digits.parse().map_err(|_| "give a size such as 128M".to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| "that is more than 64 bits".to_owned())
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "give a size such as 128M".to_owned())?;
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "that is more than 64 bits".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
@@ -190,7 +200,10 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 
 fn parse_number(text: &str) -> Result<u64, String> {
     let digits = text.replace('_', "");
-    let parsed = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
+    let parsed = match digits
+        .strip_prefix("0x")
+        .or_else(|| digits.strip_prefix("0X"))
+    {
         Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16),
         None => digits.parse(),
     };
@@ -223,9 +236,18 @@ mod tests {
     #[test]
     fn the_guest_is_told_what_was_asked() {
         let cli = Cli::try_parse_from([
-            "vapic", "run", "--scenario", "self", "--apic-mode", "xapic", "--seconds", "0.5",
+            "vapic",
+            "run",
+            "--scenario",
+            "self",
+            "--apic-mode",
+            "xapic",
+            "--seconds",
+            "0.5",
         ]);
-        let Some(Command::Run(args)) = cli.unwrap().command else { panic!("run was asked for") };
+        let Some(Command::Run(args)) = cli.unwrap().command else {
+            panic!("run was asked for")
+        };
         assert_eq!(args.command_line(), "scenario=self mode=xapic seconds=0.5");
     }
 }

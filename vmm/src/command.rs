@@ -13,8 +13,8 @@ use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs};
 use crate::devices::Console;
 use crate::kvm::{Host, probe};
 use crate::machine::Ending;
-use crate::observe::report::{self, ApicKind, Report, Waiting};
 use crate::observe::Kind;
+use crate::observe::report::{self, ApicKind, Report, Waiting};
 use crate::vm::{Run, Vm, VmConfig};
 
 /// Something that the user typed or gave cannot be used.
@@ -50,7 +50,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let mut output = Output::open(args.report_file.clone())?;
     let host = Host::open()?;
     if args.cpus as usize > host.max_vcpus() {
-        return Err(InputError::TooManyVcpus { asked: args.cpus, most: host.max_vcpus() }.into());
+        return Err(InputError::TooManyVcpus {
+            asked: args.cpus,
+            most: host.max_vcpus(),
+        }
+        .into());
     }
     let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
     let config = VmConfig {
@@ -59,7 +63,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         vcpus: args.cpus,
         memory: args.memory,
         apic: args.apic.into(),
-        console: if to_stdout { Console::Stderr } else { Console::Stdout },
+        console: if to_stdout {
+            Console::Stderr
+        } else {
+            Console::Stdout
+        },
     };
     let run = Vm::new(&host, &config)?.run()?;
     let report = collect(args, run);
@@ -74,11 +82,18 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn collect(args: &RunArgs, run: Run) -> Report {
-    let name = |mode: ApicMode| mode.to_possible_value().map(|value| value.get_name().to_owned());
+    let name = |mode: ApicMode| {
+        mode.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+    };
     let ending = match &run.ending {
         Ending::Guest(_) => report::Ending::Guest,
         Ending::Interrupted => report::Ending::Interrupted,
-        Ending::Failed { vcpu, position, fatal } => report::Ending::Error(format!(
+        Ending::Failed {
+            vcpu,
+            position,
+            fatal,
+        } => report::Ending::Error(format!(
             "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}",
             position.rip, position.mode
         )),
@@ -91,12 +106,18 @@ fn collect(args: &RunArgs, run: Run) -> Report {
             Apic::Userspace => ApicKind::Userspace,
             Apic::Kernel => ApicKind::Kernel,
         },
-        apic_mode: args.apic_mode.and_then(name).unwrap_or_else(|| "both".to_owned()),
+        apic_mode: args
+            .apic_mode
+            .and_then(name)
+            .unwrap_or_else(|| "both".to_owned()),
         scenario: args
             .scenario
             .to_possible_value()
             .map_or_else(String::new, |value| value.get_name().to_owned()),
-        kernel: args.kernel.as_ref().map_or_else(String::new, |path| path.display().to_string()),
+        kernel: args
+            .kernel
+            .as_ref()
+            .map_or_else(String::new, |path| path.display().to_string()),
         cpus: args.cpus as usize,
         memory_bytes: args.memory,
         tsc_khz: clock.khz(),
@@ -109,8 +130,19 @@ fn collect(args: &RunArgs, run: Run) -> Report {
 }
 
 fn waiting(mailbox: &vapic::Waiting) -> Waiting {
-    let vapic::Waiting { vectors, nmis, init, start_up, overtaken } = *mailbox;
-    let vapic::Overtaken { nmis: nmis_overtaken, start_ups, smis: _, ext_ints: _ } = overtaken;
+    let vapic::Waiting {
+        vectors,
+        nmis,
+        init,
+        start_up,
+        overtaken,
+    } = *mailbox;
+    let vapic::Overtaken {
+        nmis: nmis_overtaken,
+        start_ups,
+        smis: _,
+        ext_ints: _,
+    } = overtaken;
     Waiting::default()
         .with(Kind::Vector, vectors.into())
         .with(Kind::Nmi, u64::from(nmis) + u64::from(nmis_overtaken))
@@ -126,7 +158,9 @@ enum Output {
 
 impl Output {
     fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
-        let Some(path) = path else { return Ok(Self::Stdout) };
+        let Some(path) = path else {
+            return Ok(Self::Stdout);
+        };
         match File::create(&path) {
             Ok(file) => Ok(Self::File { path, file }),
             Err(source) => Err(InputError::ReportFile { path, source }),
@@ -158,7 +192,11 @@ pub fn decode(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
         ApicMode::X2apic => vapic::spec::icr::IcrFormat::X2apic,
     };
     let decoded = crate::decode::Decoded::new(args.value, format);
-    let text = if args.json { serde_json::to_string(&decoded)? + "\n" } else { decoded.to_string() };
+    let text = if args.json {
+        serde_json::to_string(&decoded)? + "\n"
+    } else {
+        decoded.to_string()
+    };
     Output::Stdout.write(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -170,7 +208,11 @@ pub fn decode(args: &DecodeArgs) -> anyhow::Result<ExitCode> {
 /// No usable KVM.
 pub fn probe(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let report = probe::full(&Host::open()?)?;
-    let text = if args.json { serde_json::to_string(&report)? + "\n" } else { report.to_string() };
+    let text = if args.json {
+        serde_json::to_string(&report)? + "\n"
+    } else {
+        report.to_string()
+    };
     Output::Stdout.write(&text)?;
     Ok(ExitCode::SUCCESS)
 }

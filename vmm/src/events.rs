@@ -8,9 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use event_manager::{
-    EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps,
-};
+use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::machine::{Ending, Machine};
@@ -32,14 +30,20 @@ impl EventLoop {
     pub fn new(machine: &Arc<Machine>, timers: Vec<RawFd>) -> anyhow::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let mut manager = Loop::new()?;
-        manager.add_subscriber(Box::new(Timers { fds: timers, machine: Arc::clone(machine) }));
+        manager.add_subscriber(Box::new(Timers {
+            fds: timers,
+            machine: Arc::clone(machine),
+        }));
         manager.add_subscriber(Box::new(End {
             machine: Arc::clone(machine),
             ended: Arc::clone(&ended),
         }));
         manager.add_subscriber(Box::new(Signals::new(Arc::clone(machine))?));
         if SerialInput::is_pollable()? {
-            let input = SerialInput { stdin: io::stdin(), machine: Arc::clone(machine) };
+            let input = SerialInput {
+                stdin: io::stdin(),
+                machine: Arc::clone(machine),
+            };
             manager.add_subscriber(Box::new(input));
         }
         Ok(Self { manager, ended })
@@ -74,7 +78,8 @@ impl MutEventSubscriber for Timers {
     fn init(&mut self, ops: &mut EventOps<'_>) {
         for (vcpu, &fd) in (0..).zip(&self.fds) {
             let events = EventSet::IN | EventSet::EDGE_TRIGGERED;
-            ops.add(Events::with_data_raw(fd, vcpu, events)).expect("a timer can be polled");
+            ops.add(Events::with_data_raw(fd, vcpu, events))
+                .expect("a timer can be polled");
         }
     }
 }
@@ -92,7 +97,8 @@ impl MutEventSubscriber for End {
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
         let events = Events::new(self.machine.ended(), EventSet::IN);
-        ops.add(events).expect("an event file descriptor can be polled");
+        ops.add(events)
+            .expect("an event file descriptor can be polled");
     }
 }
 
@@ -140,7 +146,9 @@ impl SerialInput {
     fn is_pollable() -> io::Result<bool> {
         use std::os::fd::AsFd;
         use std::os::unix::fs::FileTypeExt;
-        let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else { return Ok(false) };
+        let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else {
+            return Ok(false);
+        };
         let kind = std::fs::File::from(stdin).metadata()?.file_type();
         Ok(kind.is_fifo() || kind.is_socket() || io::IsTerminal::is_terminal(&io::stdin()))
     }

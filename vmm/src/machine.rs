@@ -82,14 +82,17 @@ impl Machine {
     /// If the machine has no such vCPU.
     pub fn take_seat(&self, index: usize) -> &Presence {
         let seat = &self.seats[index];
-        seat.thread.get_or_init(|| (std::thread::current(), ThreadId::current()));
+        seat.thread
+            .get_or_init(|| (std::thread::current(), ThreadId::current()));
         &seat.presence
     }
 
     /// Makes vCPU `index` look at its mailbox, its timer and [`Self::is_stopping`].
     #[inline]
     pub fn kick(&self, index: usize) -> Kick {
-        let Some(seat) = self.seats.get(index) else { return Kick::None };
+        let Some(seat) = self.seats.get(index) else {
+            return Kick::None;
+        };
         let kick = seat.presence.kick();
         // A thread goes nowhere before it has taken its seat.
         if let Some((thread, id)) = seat.thread.get() {
@@ -104,7 +107,10 @@ impl Machine {
 
     /// Ends the run; the first reason given counts.
     pub fn end(&self, ending: Ending) {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ending);
+        self.ending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get_or_insert(ending);
         self.stopping.store(true, Ordering::Release);
         for index in 0..self.seats.len() {
             self.kick(index);
@@ -128,6 +134,9 @@ impl Machine {
     /// How the run ended, once all threads have.
     #[must_use]
     pub fn ending(&self) -> Option<Ending> {
-        self.ending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }

@@ -34,16 +34,24 @@ fn main() -> ExitCode {
 
 /// Help and the version as they are; what is wrong with the arguments in one line.
 fn refuse(error: &clap::Error) -> ExitCode {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
     let text = error.to_string();
-    let sentences = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let sentences = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = sentences.filter(|line| !line.is_empty()).collect();
     let text = words.join(" ");
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let text = text.trim_end_matches("For more information, try '--help'.").trim_end();
+    let text = text
+        .trim_end_matches("For more information, try '--help'.")
+        .trim_end();
     eprintln!("vapic: {text}; see vapic --help");
     ExitCode::from(2)
 }

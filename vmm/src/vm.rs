@@ -88,11 +88,21 @@ impl Vm {
 
         // 3. The vCPUs, their clock, and what this host's KVM tells us of.
         let fds = (0..config.vcpus)
-            .map(|index| vm.create_vcpu(u64::from(index)).context("KVM refuses one more vCPU"))
+            .map(|index| {
+                vm.create_vcpu(u64::from(index))
+                    .context("KVM refuses one more vCPU")
+            })
             .collect::<anyhow::Result<Vec<VcpuFd>>>()?;
-        let tsc_khz = fds.first().map_or(Ok(0), VcpuFd::get_tsc_khz).context(NO_TSC)?;
+        let tsc_khz = fds
+            .first()
+            .map_or(Ok(0), VcpuFd::get_tsc_khz)
+            .context(NO_TSC)?;
         let abilities = probe::quick(host)?;
-        let recipe = Recipe { vcpu_count: config.vcpus, tsc_deadline: false, tsc_khz };
+        let recipe = Recipe {
+            vcpu_count: config.vcpus,
+            tsc_deadline: false,
+            tsc_khz,
+        };
 
         // 4. The kernel, told about the machine.
         let command_line = format!(
@@ -103,14 +113,30 @@ impl Vm {
 
         // 5. The shared part, then one vCPU after the other.
         let machine = Arc::new(Machine::new(config.vcpus as usize, config.console)?);
-        let observer =
-            Observer::new(config.vcpus as usize, Clock::new(Tsc::now(), u64::from(tsc_khz)));
-        let builder = VcpuBuilder { host, recipe, entry, machine: &machine, observer: &observer };
+        let observer = Observer::new(
+            config.vcpus as usize,
+            Clock::new(Tsc::now(), u64::from(tsc_khz)),
+        );
+        let builder = VcpuBuilder {
+            host,
+            recipe,
+            entry,
+            machine: &machine,
+            observer: &observer,
+        };
         let (threads, timers, fabric) = match config.apic {
             ApicModel::Kernel => (builder.kernel_vcpus(fds)?, Vec::new(), None),
             ApicModel::Userspace => builder.userspace_vcpus(fds, abilities.tpr_fall_exits)?,
         };
-        Ok(Self { machine, observer, threads, timers, _memory: memory, _vm: vm, fabric })
+        Ok(Self {
+            machine,
+            observer,
+            threads,
+            timers,
+            _memory: memory,
+            _vm: vm,
+            fabric,
+        })
     }
 
     /// Runs the VM until it ends, on one thread for each vCPU and this one for events.
@@ -119,23 +145,31 @@ impl Vm {
     ///
     /// What the host refuses: threads, epoll, signals.
     pub fn run(self) -> anyhow::Result<Run> {
-        let Self { machine, observer, threads, timers, fabric, _memory, _vm } = self;
+        let Self {
+            machine,
+            observer,
+            threads,
+            timers,
+            fabric,
+            _memory,
+            _vm,
+        } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
-        let mut events = EventLoop::new(&machine, timers).context("cannot set up the event loop")?;
+        let mut events =
+            EventLoop::new(&machine, timers).context("cannot set up the event loop")?;
         let finished: Vec<(Ledger, Option<TimerFd>)> = thread::scope(|scope| {
             let mut running = Vec::new();
             for (index, (fd, body)) in threads.into_iter().enumerate() {
                 let thread_machine = Arc::clone(&machine);
-                let spawned = thread::Builder::new().name(format!("vcpu{index}")).spawn_scoped(
-                    scope,
-                    move || match body {
+                let spawned = thread::Builder::new()
+                    .name(format!("vcpu{index}"))
+                    .spawn_scoped(scope, move || match body {
                         Loop::Userspace(vcpu) => {
                             let (ledger, timer) = vcpu.run(index, fd, &thread_machine);
                             (ledger, Some(timer))
                         }
                         Loop::Kernel(vcpu) => (vcpu.run(index, fd, &thread_machine), None),
-                    },
-                );
+                    });
                 match spawned {
                     Ok(thread) => running.push(thread),
                     Err(error) => {
@@ -147,17 +181,32 @@ impl Vm {
             if let Err(error) = events.run() {
                 machine.end(Ending::Host(format!("the event loop failed: {error}")));
             }
-            running.into_iter().map(|thread| thread.join().expect("a vCPU thread panicked")).collect()
+            running
+                .into_iter()
+                .map(|thread| thread.join().expect("a vCPU thread panicked"))
+                .collect()
         });
         let ended = Tsc::now();
         let waiting = fabric.map_or_else(Vec::new, |fabric| {
-            fabric.mailboxes().iter().map(vapic::Mailbox::waiting).collect()
+            fabric
+                .mailboxes()
+                .iter()
+                .map(vapic::Mailbox::waiting)
+                .collect()
         });
-        let ending = machine.ending().context("the event loop ended before the machine")?;
+        let ending = machine
+            .ending()
+            .context("the event loop ended before the machine")?;
         // The timers close after the event loop has let go of them.
         drop(events);
         let ledgers = finished.into_iter().map(|(ledger, _)| ledger).collect();
-        Ok(Run { ending, ledgers, observer, waiting, ended })
+        Ok(Run {
+            ending,
+            ledgers,
+            observer,
+            waiting,
+            ended,
+        })
     }
 }
 
@@ -186,13 +235,16 @@ impl VcpuBuilder<'_> {
     fn prepare(&self, index: u32, fd: &VcpuFd, supported: &CpuId) -> anyhow::Result<CpuId> {
         kvm::prepare_vcpu(self.host, fd)?;
         let cpuid = self.recipe.cpuid_for(supported, index)?;
-        fd.set_cpuid2(&cpuid).context("KVM refuses the CPUID table")?;
+        fd.set_cpuid2(&cpuid)
+            .context("KVM refuses the CPUID table")?;
         Ok(cpuid)
     }
 
     fn enter_kernel(&self, index: u32, fd: &VcpuFd) -> anyhow::Result<()> {
         if index == 0 {
-            self.entry.apply(fd).context("KVM refuses the entry state")?;
+            self.entry
+                .apply(fd)
+                .context("KVM refuses the entry state")?;
         }
         Ok(())
     }
@@ -221,7 +273,13 @@ impl VcpuBuilder<'_> {
     ) -> anyhow::Result<UserspaceVcpus> {
         let supported = self.host.supported_cpuid()?;
         let physical_bits = leaf(&supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]);
-        let apic = |id| LocalApic::new(Config { id, bootstrap: id == 0, physical_bits });
+        let apic = |id| {
+            LocalApic::new(Config {
+                id,
+                bootstrap: id == 0,
+                physical_bits,
+            })
+        };
         let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;
         let mut vcpus = Vec::new();
         let mut timers = Vec::new();
@@ -249,5 +307,9 @@ impl VcpuBuilder<'_> {
 
 /// EAX of a CPUID leaf.
 fn leaf(cpuid: &CpuId, function: u32) -> Option<u32> {
-    cpuid.as_slice().iter().find(|entry| entry.function == function).map(|entry| entry.eax)
+    cpuid
+        .as_slice()
+        .iter()
+        .find(|entry| entry.function == function)
+        .map(|entry| entry.eax)
 }

@@ -5,7 +5,8 @@
 pub enum BootError {
     /// No file of that name.
     #[error(
-        "{kernel} does not exist: give --kernel the path of an ELF64 x86-64 kernel, or leave it out to run the embedded guest"
+        "{kernel} does not exist: give --kernel the path of an ELF64 x86-64 kernel, \
+         or leave it out to run the embedded guest"
     )]
     Missing {
         /// The image.
@@ -34,7 +35,8 @@ pub enum BootError {
     },
     /// Its headers point beyond its end.
     #[error(
-        "{kernel} is truncated, its headers name {needed} bytes and it has {length}: build it again or copy it again"
+        "{kernel} is truncated, its headers name {needed} bytes and it has {length}: \
+         build it again or copy it again"
     )]
     Truncated {
         /// The image.
@@ -64,7 +66,8 @@ pub enum BootError {
     },
     /// A segment where the boot structures, video memory and ROMs are.
     #[error(
-        "{kernel} wants to load at {start:#x}, below 1 MiB where the boot structures are: link it at 2 MiB or higher"
+        "{kernel} wants to load at {start:#x}, below 1 MiB where the boot structures are: \
+         link it at 2 MiB or higher"
     )]
     OverlapsLowMemory {
         /// The image.
@@ -74,7 +77,8 @@ pub enum BootError {
     },
     /// A segment beyond the RAM below the MMIO hole.
     #[error(
-        "{kernel} needs memory up to {end:#x} and the RAM below 3 GiB ends at {ram_end:#x}: give more --memory or link it lower"
+        "{kernel} needs memory up to {end:#x} and the RAM below 3 GiB ends at {ram_end:#x}: \
+         give more --memory or link it lower"
     )]
     DoesNotFit {
         /// The image.

@@ -76,7 +76,10 @@ impl SerialPort {
     /// Bytes that the guest's receiver can still take.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).fifo_capacity()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fifo_capacity()
     }
 
     /// Input for the guest; what does not fit into the receiver is dropped.

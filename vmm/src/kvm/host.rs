@@ -1,13 +1,13 @@
-//! Opening the KVM device, and telling apart the ways in which that fails.
+//! Opening the KVM device and asking what it can do.
 
 use std::ffi::CString;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kvm_bindings::{CpuId, KVM_API_VERSION, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::Kvm;
 
+use super::HostError;
 use super::capability::{self, Capability, Need};
 
 /// Where the kernel offers KVM.
@@ -18,65 +18,6 @@ const DEVICE: &str = "/dev/kvm";
 pub struct Host {
     kvm: Kvm,
     capabilities: Vec<Capability>,
-}
-
-/// Why there is no usable KVM.
-#[derive(Debug, thiserror::Error)]
-pub enum HostError {
-    /// The device is absent, or nothing is behind it.
-    #[error(
-        "{path} is not there: load the kvm modules (modprobe kvm_intel or kvm_amd), or run on a machine with hardware virtualisation"
-    )]
-    Missing {
-        /// The device.
-        path: String,
-    },
-    /// It is there and not ours to use.
-    #[error(
-        "no permission to open {path}: add yourself to the group kvm (sudo usermod -aG kvm $USER) and log in again"
-    )]
-    NoPermission {
-        /// The device.
-        path: String,
-    },
-    /// Any other refusal.
-    #[error("{path} cannot be opened: check that it is the KVM device and works")]
-    Open {
-        /// The device.
-        path: String,
-        /// What the kernel said.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not the KVM device.
-    #[error("{path} is not a KVM device: it does not answer KVM_GET_API_VERSION")]
-    NotKvm {
-        /// The device.
-        path: String,
-    },
-    /// A KVM from before 2007, or not Linux's.
-    #[error(
-        "{path} speaks KVM API version {found}, and only version {KVM_API_VERSION} is known: use a Linux kernel of 2.6.22 or later"
-    )]
-    ApiVersion {
-        /// The device.
-        path: String,
-        /// What it answered.
-        found: i32,
-    },
-    /// A KVM too old for us.
-    #[error("this host's KVM lacks {names}: use Linux 5.10 or later")]
-    MissingCapability {
-        /// The kernel's names without `KVM_CAP_`, separated by commas.
-        names: String,
-    },
-    /// KVM_GET_SUPPORTED_CPUID failed.
-    #[error("KVM does not tell what CPUID it supports")]
-    SupportedCpuid {
-        /// KVM's answer.
-        #[source]
-        source: kvm_ioctls::Error,
-    },
 }
 
 impl Host {
@@ -96,7 +37,7 @@ impl Host {
         let name = || path.display().to_string();
         let device = CString::new(path.as_os_str().as_bytes())
             .map_err(|_nul| HostError::Missing { path: name() })?;
-        let kvm = Kvm::new_with_path(&device).map_err(|e| refused(path, e.errno()))?;
+        let kvm = Kvm::new_with_path(&device).map_err(|e| HostError::refused(path, e.errno()))?;
         match u32::try_from(kvm.get_api_version()) {
             Ok(KVM_API_VERSION) => {}
             Ok(_) => {
@@ -169,19 +110,6 @@ impl Host {
     }
 }
 
-fn refused(path: &Path, errno: i32) -> HostError {
-    let path = PathBuf::from(path).display().to_string();
-    match errno {
-        // The last two: a device node with no driver behind it.
-        libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ENXIO => HostError::Missing { path },
-        libc::EACCES | libc::EPERM => HostError::NoPermission { path },
-        errno => HostError::Open {
-            path,
-            source: io::Error::from_raw_os_error(errno),
-        },
-    }
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -227,11 +155,11 @@ pub(crate) mod tests {
         assert!(matches!(open("/"), HostError::Open { .. }));
         let device = Path::new(DEVICE);
         assert!(matches!(
-            refused(device, libc::EACCES),
+            HostError::refused(device, libc::EACCES),
             HostError::NoPermission { .. }
         ));
         assert!(matches!(
-            refused(device, libc::ENXIO),
+            HostError::refused(device, libc::ENXIO),
             HostError::Missing { .. }
         ));
     }

@@ -10,6 +10,7 @@
 mod capability;
 mod cpuid;
 mod host;
+mod host_error;
 mod interrupt;
 mod machine;
 mod msr_filter;
@@ -17,7 +18,8 @@ pub mod probe;
 
 pub use capability::{Capability, Need};
 pub use cpuid::{CpuidError, Recipe};
-pub use host::{Host, HostError};
+pub use host::Host;
+pub use host_error::HostError;
 pub use interrupt::queue_interrupt;
 pub use machine::{ApicModel, VmError, create_vm, prepare_vcpu};
 pub use msr_filter::{IA32_APIC_BASE, IA32_TSC_DEADLINE};

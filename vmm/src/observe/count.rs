@@ -6,7 +6,9 @@
 use vapic::spec::message::DeliveryMode;
 
 use super::cause::Cause;
-use super::kind::{Kick, Kind, Refusal};
+use super::kick::Kick;
+use super::kind::Kind;
+use super::refusal::Refusal;
 
 const MODES: usize = DeliveryMode::ALL.len();
 const VECTORS: usize = 256;

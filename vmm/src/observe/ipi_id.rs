@@ -74,11 +74,12 @@ impl IpiId {
         }
     }
 
-    /// Ticks from its sending to `elapsed`, both counted from the run's start.
+    /// Ticks from its sending to `elapsed`, both counted from the run's start; `None` if it was
+    /// sent later than that, so that what happened at `elapsed` cannot have been its doing.
     #[must_use]
     #[inline]
-    pub const fn age(self, elapsed: u64) -> u64 {
-        (elapsed & STAMP_MASK).saturating_sub(self.raw() & STAMP_MASK)
+    pub const fn age(self, elapsed: u64) -> Option<u64> {
+        (elapsed & STAMP_MASK).checked_sub(self.raw() & STAMP_MASK)
     }
 }
 
@@ -96,8 +97,8 @@ mod tests {
         ] {
             let id = IpiId::new(source, 1_000);
             assert_eq!(id.source(), source);
-            assert_eq!(id.age(1_250), 250);
-            assert_eq!(id.age(900), 0);
+            assert_eq!(id.age(1_250), Some(250));
+            assert_eq!(id.age(900), None);
             assert_eq!(IpiId::from_raw(id.raw()), Some(id));
         }
     }

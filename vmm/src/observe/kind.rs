@@ -115,119 +115,17 @@ impl Line {
     }
 }
 
-/// Why a target that was posted a message did not take it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Refusal {
-    /// The APIC is disabled, by its spurious-interrupt register or by IA32_APIC_BASE.
-    Disabled,
-    /// The vector is below 16.
-    IllegalVector,
-    /// INIT, or a global disable, cleared the request before it was injected.
-    Init,
-    /// A start-up IPI reached a processor that does not wait for one.
-    NotWaitingForSipi,
-    /// The processor waits for a start-up IPI and listens to nothing else.
-    WaitingForSipi,
-    /// The delivery mode is not emulated.
-    NotEmulated,
-}
-
-impl Refusal {
-    /// Every reason, in the order of reports.
-    pub const ALL: [Self; 6] = [
-        Self::Disabled,
-        Self::IllegalVector,
-        Self::Init,
-        Self::NotWaitingForSipi,
-        Self::WaitingForSipi,
-        Self::NotEmulated,
-    ];
-
-    /// Number of reasons.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// Position in [`Self::ALL`].
-    #[must_use]
-    #[inline]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The name in JSON and in tables.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Disabled => "disabled",
-            Self::IllegalVector => "illegal_vector",
-            Self::Init => "init",
-            Self::NotWaitingForSipi => "not_waiting_for_sipi",
-            Self::WaitingForSipi => "waiting_for_sipi",
-            Self::NotEmulated => "not_emulated",
-        }
-    }
-}
-
-/// How a sender woke its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Kick {
-    /// Not at all: the target was outside the guest and will look by itself.
-    None,
-    /// Its thread was parked and is released.
-    Unpark,
-    /// It ran in the guest and gets a signal.
-    Signal,
-}
-
-impl Kick {
-    /// Every way, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::None, Self::Unpark, Self::Signal];
-
-    /// Number of ways.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// Position in [`Self::ALL`].
-    #[must_use]
-    #[inline]
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The name in JSON and in tables.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Unpark => "unpark",
-            Self::Signal => "signal",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn positions_follow_the_lists() {
+    fn positions_follow_the_list() {
         assert!(
             Kind::ALL
                 .into_iter()
                 .enumerate()
                 .all(|(at, kind)| kind.index() == at)
-        );
-        assert!(
-            Refusal::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(at, refusal)| refusal.index() == at)
-        );
-        assert!(
-            Kick::ALL
-                .into_iter()
-                .enumerate()
-                .all(|(at, kick)| kick.index() == at)
         );
     }
 

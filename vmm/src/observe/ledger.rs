@@ -14,7 +14,8 @@ use super::count::Count;
 use super::counters::Counters;
 use super::in_flight::InFlight;
 use super::ipi_id::{IpiId, Source};
-use super::kind::{Kick, Kind, Line};
+use super::kick::Kick;
+use super::kind::{Kind, Line};
 use super::latency::Latency;
 
 /// Whose interrupt a vector's request or service is.

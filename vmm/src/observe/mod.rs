@@ -20,11 +20,13 @@ mod count;
 mod counters;
 mod in_flight;
 mod ipi_id;
+mod kick;
 mod kind;
 mod latency;
 mod ledger;
 mod marker;
 mod phases;
+mod refusal;
 pub mod report;
 
 use std::sync::Arc;
@@ -35,11 +37,13 @@ pub use count::Count;
 pub use counters::{Counters, Posts, Snapshot};
 pub use in_flight::InFlight;
 pub use ipi_id::{IpiId, Source};
-pub use kind::{Kick, Kind, Line, Refusal};
+pub use kick::Kick;
+pub use kind::{Kind, Line};
 pub use latency::Latency;
 pub use ledger::{Durations, Ledger};
 pub use marker::{Fields, LONGEST_LINE, LineBuffer, Malformed, Marker, Value};
 pub use phases::{Derived, Failure, MarkerPort, Phase, Phases, Recorded};
+pub use refusal::Refusal;
 
 /// All that is observed of one VM while it runs; shared by its threads.
 pub struct Observer {

@@ -66,7 +66,9 @@ impl<'a> Exit<'a> {
     pub fn decode(result: Result<VcpuExit<'a>, errno::Error>, apic_page: Option<u64>) -> Self {
         let offset = |address: u64| {
             let offset = address.checked_sub(apic_page?)?;
-            u32::try_from(offset).ok().filter(|_| offset < APIC_PAGE_SIZE)
+            u32::try_from(offset)
+                .ok()
+                .filter(|_| offset < APIC_PAGE_SIZE)
         };
         match result {
             Ok(VcpuExit::MmioRead(address, data)) => match offset(address) {
@@ -106,7 +108,9 @@ impl<'a> Exit<'a> {
             Self::MsrRead(ReadMsrExit { index, .. })
             | Self::MsrWrite(WriteMsrExit { index, .. }) => match *index {
                 IA32_APIC_BASE => Cause::ApicBase,
-                X2APIC_MSR_FIRST..=X2APIC_MSR_LAST => Cause::of_register(Register::from_msr(*index)),
+                X2APIC_MSR_FIRST..=X2APIC_MSR_LAST => {
+                    Cause::of_register(Register::from_msr(*index))
+                }
                 _ => Cause::Msr,
             },
             Self::PortIn(..) | Self::PortOut(..) => Cause::Port,

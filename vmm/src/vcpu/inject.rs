@@ -34,7 +34,11 @@ impl Plan {
     pub const fn for_entry(readiness: Readiness) -> Self {
         let Readiness { open, vector, nmi } = readiness;
         let interrupt = vector && open && !nmi;
-        Self { nmi, interrupt, window: vector && !interrupt }
+        Self {
+            nmi,
+            interrupt,
+            window: vector && !interrupt,
+        }
     }
 }
 

@@ -67,7 +67,8 @@ impl Presence {
     #[must_use]
     pub fn enter(&self, place: Place) -> bool {
         let entered =
-            self.0.compare_exchange(OUTSIDE, place as u32, Ordering::AcqRel, Ordering::Relaxed);
+            self.0
+                .compare_exchange(OUTSIDE, place as u32, Ordering::AcqRel, Ordering::Relaxed);
         entered.is_ok()
     }
 

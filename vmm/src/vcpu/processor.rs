@@ -37,7 +37,15 @@ impl Processor {
         clock: Clock,
     ) -> Self {
         let router = Router::new(Arc::clone(&fabric), Some(index));
-        Self { apic, ledger, index, fabric, router, machine, clock }
+        Self {
+            apic,
+            ledger,
+            index,
+            fabric,
+            router,
+            machine,
+            clock,
+        }
     }
 
     /// The APIC's time at a stamp, in ns.
@@ -52,8 +60,9 @@ impl Processor {
         self.apic.advance(time);
         let mailbox = self.fabric.mailbox(self.index)?;
         let ledger = &mut self.ledger;
-        let arrivals =
-            self.apic.drain(mailbox, |vector, acceptance| ledger.drained(vector, acceptance));
+        let arrivals = self.apic.drain(mailbox, |vector, acceptance| {
+            ledger.drained(vector, acceptance);
+        });
         if let Some(arrivals) = &arrivals {
             ledger.arrived(arrivals);
             if arrivals.init {
@@ -120,10 +129,19 @@ impl Processor {
     }
 
     fn send(&mut self, message: &InterruptMessage, now: Tsc) {
-        let Self { ledger, router, fabric, machine, index, .. } = self;
+        let Self {
+            ledger,
+            router,
+            fabric,
+            machine,
+            index,
+            ..
+        } = self;
         let id = ledger.sent(message, now);
         router.for_each_target(message, |target| {
-            let Some(mailbox) = fabric.mailbox(target) else { return };
+            let Some(mailbox) = fabric.mailbox(target) else {
+                return;
+            };
             ledger.sending(target, message, id);
             ledger.posted(target, message, mailbox.post(message));
             // This thread looks at its own mailbox before it enters the guest again.

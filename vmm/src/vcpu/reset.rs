@@ -2,7 +2,9 @@
 //!
 //! INIT is not a reset: IA32_APIC_BASE, the TSC, MTRRs, PAT, FPU and SSE state and most MSRs stay.
 
-use kvm_bindings::{KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_debugregs, kvm_regs, kvm_sregs, kvm_vcpu_events};
+use kvm_bindings::{
+    KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_debugregs, kvm_regs, kvm_sregs, kvm_vcpu_events,
+};
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
 use vmm_sys_util::errno;
@@ -27,7 +29,10 @@ impl ResetState {
     ///
     /// Whatever `KVM_GET_SREGS` reports.
     pub fn of_new(vcpu: &VcpuFd, signature: u32) -> Result<Self, errno::Error> {
-        Ok(Self { sregs: vcpu.get_sregs()?, signature })
+        Ok(Self {
+            sregs: vcpu.get_sregs()?,
+            signature,
+        })
     }
 
     /// INIT: the processor would start at FFFF_FFF0H; an application processor waits instead.
@@ -54,7 +59,11 @@ impl ResetState {
             flags: KVM_VCPUEVENT_VALID_NMI_PENDING,
             ..kvm_vcpu_events::default()
         })?;
-        vcpu.set_debug_regs(&kvm_debugregs { dr6: 0xFFFF_0FF0, dr7: 0x400, ..kvm_debugregs::default() })
+        vcpu.set_debug_regs(&kvm_debugregs {
+            dr6: 0xFFFF_0FF0,
+            dr7: 0x400,
+            ..kvm_debugregs::default()
+        })
     }
 
     /// A start-up IPI for `page`: real mode at CS:IP = page << 8 : 0.
@@ -90,7 +99,7 @@ fn finish_exit(vcpu: &mut VcpuFd) {
 /// # Errors
 ///
 /// Whatever KVM reports for reading or writing the state.
-pub fn mirror_base(vcpu: &VcpuFd, base: ApicBase) -> Result<(), errno::Error> {
+pub(super) fn mirror_base(vcpu: &VcpuFd, base: ApicBase) -> Result<(), errno::Error> {
     let mut sregs = vcpu.get_sregs()?;
     sregs.apic_base = base.into_bits();
     // What is queued stays queued; writing it back would queue it a second time.

@@ -91,7 +91,11 @@ impl Vcpu {
         let presence = machine.take_seat(index);
         if let Err(fatal) = self.turn_until_stopped(&mut vcpu, presence, machine) {
             let position = super::position(vcpu.fd());
-            machine.end(Ending::Failed { vcpu: index, position, fatal });
+            machine.end(Ending::Failed {
+                vcpu: index,
+                position,
+                fatal,
+            });
         }
         (self.processor.ledger, self.timer)
     }
@@ -133,7 +137,9 @@ impl Vcpu {
 
     /// Runs the guest until its next exit and answers it; returns the cause and when it came.
     fn enter(&mut self, vcpu: &mut Armed, presence: &Presence) -> Result<(Cause, Tsc), Fatal> {
-        let Self { processor, ports, .. } = self;
+        let Self {
+            processor, ports, ..
+        } = self;
         let (state, result) = vcpu.run(processor.apic.cr8());
         let returned = Tsc::now();
         presence.leave();
@@ -154,9 +160,9 @@ impl Vcpu {
                 processor.read_msr(exit, returned);
                 After::Nothing
             }
-            Exit::MsrWrite(exit) => {
-                processor.write_msr(exit, returned).map_or(After::Nothing, After::MirrorBase)
-            }
+            Exit::MsrWrite(exit) => processor
+                .write_msr(exit, returned)
+                .map_or(After::Nothing, After::MirrorBase),
             Exit::PortIn(port, data) => {
                 ports.read(port, data);
                 After::Nothing
@@ -191,7 +197,9 @@ impl Vcpu {
 
     fn reset_as_told(&mut self, vcpu: &mut VcpuFd, arrivals: &Arrivals) -> Result<(), Fatal> {
         if arrivals.init {
-            self.reset.init(vcpu, self.processor.apic.base()).map_err(Fatal::Run)?;
+            self.reset
+                .init(vcpu, self.processor.apic.base())
+                .map_err(Fatal::Run)?;
             self.nmi_in_kvm = false;
         }
         if let Some(page) = arrivals.start_page {
@@ -240,7 +248,11 @@ impl Vcpu {
         let nmi = self.processor.apic.nmis() > 0 && !self.nmi_waits_in_kvm(vcpu)?;
         let Processor { apic, ledger, .. } = &mut self.processor;
         let vector = apic.deliverable().is_some();
-        let plan = Plan::for_entry(Readiness { open: self.open, vector, nmi });
+        let plan = Plan::for_entry(Readiness {
+            open: self.open,
+            vector,
+            nmi,
+        });
         if plan.nmi && apic.take_nmi() {
             vcpu.nmi().map_err(Fatal::Run)?;
             self.nmi_in_kvm = true;
@@ -268,7 +280,9 @@ impl Vcpu {
         }
         let time = self.processor.time(now);
         let again = (held || apic.nmis() > 0).then(|| time + RECHECK_NS);
-        let Some(deadline) = [apic.deadline(), again].into_iter().flatten().min() else { return };
+        let Some(deadline) = [apic.deadline(), again].into_iter().flatten().min() else {
+            return;
+        };
         if self.armed_for != Some(deadline) {
             let wait = deadline.saturating_sub(time).max(SHORTEST_WAIT_NS);
             // A relative one-shot with a valid duration cannot fail.

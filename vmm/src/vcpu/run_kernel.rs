@@ -29,7 +29,11 @@ impl KernelVcpu {
         let presence = machine.take_seat(index);
         if let Err(fatal) = self.run_until_stopped(&mut vcpu, presence, machine) {
             let position = super::position(vcpu.fd());
-            machine.end(Ending::Failed { vcpu: index, position, fatal });
+            machine.end(Ending::Failed {
+                vcpu: index,
+                position,
+                fatal,
+            });
         }
         self.ledger
     }

@@ -4,7 +4,10 @@
 //! arrives before the ioctl is not lost; one that arrives inside it interrupts it. The signal is
 //! never blocked.
 
-#![expect(unsafe_code, reason = "a signal handler, thread-directed signals and kvm_run's mapping")]
+#![expect(
+    unsafe_code,
+    reason = "a signal handler, thread-directed signals and kvm_run's mapping"
+)]
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -65,18 +68,18 @@ impl ThreadId {
 
 /// What KVM says of a vCPU at every exit, beside the exit itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExitState {
+pub(super) struct ExitState {
     /// The task priority class, bits 3:0 of CR8.
-    pub cr8: u8,
+    pub(super) cr8: u8,
     /// An interrupt could be queued now.
-    pub ready: bool,
+    pub(super) ready: bool,
     /// RFLAGS.IF.
-    pub interrupts_on: bool,
+    pub(super) interrupts_on: bool,
 }
 
 /// A vCPU whose `immediate_exit` the calling thread's signal handler sets.
 #[derive(Debug)]
-pub struct Armed {
+pub(super) struct Armed {
     fd: VcpuFd,
     run: *mut kvm_run,
 }
@@ -84,14 +87,14 @@ pub struct Armed {
 impl Armed {
     /// Binds the vCPU to the calling thread, which must be the one that runs it from now on.
     #[must_use]
-    pub fn new(mut fd: VcpuFd) -> Self {
+    pub(super) fn new(mut fd: VcpuFd) -> Self {
         let run: *mut kvm_run = fd.get_kvm_run();
         IMMEDIATE_EXIT.set(&raw mut fd.get_kvm_run().immediate_exit);
         Self { fd, run }
     }
 
     /// The vCPU.
-    pub fn fd(&mut self) -> &mut VcpuFd {
+    pub(super) fn fd(&mut self) -> &mut VcpuFd {
         &mut self.fd
     }
 
@@ -100,7 +103,7 @@ impl Armed {
     /// # Errors
     ///
     /// Whatever `KVM_RUN` reports; EINTR if the thread was signalled.
-    pub fn run(&mut self, cr8: u8) -> (ExitState, Result<VcpuExit<'_>, errno::Error>) {
+    pub(super) fn run(&mut self, cr8: u8) -> (ExitState, Result<VcpuExit<'_>, errno::Error>) {
         self.fd.get_kvm_run().cr8 = cr8.into();
         let exit = self.fd.run();
         // SAFETY: `run` points to the mapping that `self.fd` owns. The exit borrows other fields

@@ -16,6 +16,7 @@ mod msr;
 mod nmi;
 mod report;
 mod scratch;
+mod seen;
 mod table;
 mod tpr;
 mod watchdog;

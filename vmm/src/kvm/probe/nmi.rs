@@ -14,7 +14,7 @@ const HLT_LOOP: [u8; 3] = [
     0xEB, 0xFD, //     jmp 1b
 ];
 
-/// What became of [`QUEUED`] calls of KVM_NMI before one entry.
+/// What became of several calls of KVM_NMI before one entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct NmiDepth {
     /// Calls of KVM_NMI.

@@ -5,10 +5,8 @@ use std::fmt;
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::{
-    Answer, BlockedInterrupt, Hlt, InterruptWindow, MsrAccess, NmiDepth, Probes, Report,
-    StiHltWindow, TprExits,
-};
+use super::seen::{blocked, cr8, hlt, msr, nmi, sti_hlt, window};
+use super::{Answer, BlockedInterrupt, InterruptWindow, Probes, Report, StiHltWindow};
 use crate::kvm::{Capability, Need};
 
 /// Columns the tables are folded to.
@@ -172,72 +170,4 @@ fn row<T>(
         Answer::NoAnswer(reason) => (reason.clone(), "not known: the safe way is taken"),
     };
     [question.to_owned(), seen, meaning.to_owned()]
-}
-
-fn msr(access: &MsrAccess) -> String {
-    match access {
-        MsrAccess::Exits { reason } => format!("exits, reason {reason}"),
-        MsrAccess::Silent => "no exit, no fault".to_owned(),
-        MsrAccess::Fault => "#GP".to_owned(),
-    }
-}
-
-fn cr8(exits: &TprExits) -> String {
-    let exit = |exits| if exits { "exits" } else { "no exit" };
-    let value = if exits.value_seen { "seen" } else { "not seen" };
-    format!(
-        "rise: {}; fall: {}; value {value} at the next exit",
-        exit(exits.on_rise),
-        exit(exits.on_fall)
-    )
-}
-
-fn window(window: &InterruptWindow) -> String {
-    match window {
-        InterruptWindow::Opens { late, delivered } => format!(
-            "exit {late} instructions after IF=1, the vector {}",
-            if *delivered {
-                "arrives"
-            } else {
-                "does not arrive"
-            }
-        ),
-        InterruptWindow::WhileBlocked => "exit with IF=0".to_owned(),
-        InterruptWindow::Never => "no exit".to_owned(),
-    }
-}
-
-fn sti_hlt(seen: &StiHltWindow) -> String {
-    match seen {
-        StiHltWindow::WindowFirst => "window exit before HLT",
-        StiHltWindow::HltReady => "HLT exit, ready for an interrupt",
-        StiHltWindow::HltNotReady => "HLT exit, not ready",
-    }
-    .to_owned()
-}
-
-fn blocked(seen: &BlockedInterrupt) -> String {
-    match seen {
-        BlockedInterrupt::Held => "held".to_owned(),
-        BlockedInterrupt::Delivered => "delivered".to_owned(),
-        BlockedInterrupt::EntryFails { reason } => format!("entry fails, reason {reason:#x}"),
-    }
-}
-
-fn nmi(depth: &NmiDepth) -> String {
-    let NmiDepth {
-        queued,
-        delivered,
-        before_hlt,
-    } = depth;
-    format!("{delivered} of {queued} delivered, {before_hlt} before the first HLT")
-}
-
-fn hlt(hlt: &Hlt) -> String {
-    let next = if hlt.runs_on {
-        "goes on behind it"
-    } else {
-        "stays there"
-    };
-    format!("exits, the next KVM_RUN {next}")
 }

@@ -5,7 +5,8 @@ use vapic::{Acceptance, Arrivals};
 use super::{Ledger, Owner};
 use crate::observe::clock::Tsc;
 use crate::observe::count::Count;
-use crate::observe::kind::{Kind, Line, Refusal};
+use crate::observe::kind::{Kind, Line};
+use crate::observe::refusal::Refusal;
 
 impl Ledger {
     /// A vector has been drained from the mailbox.
@@ -84,27 +85,32 @@ impl Ledger {
     #[inline]
     pub fn injected(&mut self, vector: u8, now: Tsc) {
         let request = &mut self.requested[usize::from(vector)];
-        let owner = std::mem::replace(request, Owner::None);
-        self.in_service[usize::from(vector)] = match owner {
+        let owner = match std::mem::replace(request, Owner::None) {
             Owner::None | Owner::Local => {
                 self.counters.add(Count::LocalInjected, 1);
                 self.counters.add(Count::LocalVector(vector), 1);
                 Owner::Local
             }
-            Owner::Unpaired | Owner::Ipi(_) => {
+            ipi @ (Owner::Unpaired | Owner::Ipi(_)) => {
                 self.counters.add(Count::Injected(Kind::Vector), 1);
                 self.counters.add(Count::InjectedVector(vector), 1);
-                owner
+                self.dated(ipi, now)
             }
         };
-        match owner {
-            Owner::Ipi(id) => self
-                .durations
-                .send_to_inject
-                .record(id.age(self.clock.elapsed(now))),
-            Owner::Unpaired => self.counters.add(Count::Unpaired, 1),
-            Owner::None | Owner::Local => {}
+        self.in_service[usize::from(vector)] = owner;
+    }
+
+    /// Records how old an IPI is that is injected at `now`, or that this is not known.
+    #[inline]
+    fn dated(&mut self, owner: Owner, now: Tsc) -> Owner {
+        if let Owner::Ipi(id) = owner
+            && let Some(age) = id.age(self.clock.elapsed(now))
+        {
+            self.durations.send_to_inject.record(age);
+            return owner;
         }
+        self.counters.add(Count::Unpaired, 1);
+        Owner::Unpaired
     }
 
     /// The guest has ended a vector, at `now`.
@@ -117,10 +123,10 @@ impl Ledger {
             owner @ (Owner::Unpaired | Owner::Ipi(_)) => {
                 self.counters.add(Count::Ended, 1);
                 self.counters.add(Count::EndedVector(vector), 1);
-                if let Owner::Ipi(id) = owner {
-                    self.durations
-                        .send_to_end
-                        .record(id.age(self.clock.elapsed(now)));
+                if let Owner::Ipi(id) = owner
+                    && let Some(age) = id.age(self.clock.elapsed(now))
+                {
+                    self.durations.send_to_end.record(age);
                 }
             }
         }
@@ -135,11 +141,9 @@ impl Ledger {
         }
         self.nmis_latched -= 1;
         self.counters.add(Count::Injected(Kind::Nmi), 1);
-        match self.in_flight.take(self.vcpu, Line::Nmi) {
-            Some(id) => {
-                let age = id.age(self.clock.elapsed(now));
-                self.durations.nmi_send_to_inject.record(age);
-            }
+        let id = self.in_flight.take(self.vcpu, Line::Nmi);
+        match id.and_then(|id| id.age(self.clock.elapsed(now))) {
+            Some(age) => self.durations.nmi_send_to_inject.record(age),
             None => self.counters.add(Count::Unpaired, 1),
         }
     }

@@ -116,6 +116,19 @@ fn an_id_that_is_missing_makes_the_delivery_unpaired_not_wrong() {
 }
 
 #[test]
+fn an_id_younger_than_the_injection_is_not_believed() {
+    let observer = observer(2);
+    let [mut sender, mut target] = [0, 1].map(|vcpu| observer.ledger(vcpu));
+    send(&mut sender, &fixed(0x40), Posted::New, 5_000);
+    target.drained(0x40, Acceptance::Accepted);
+    target.injected(0x40, Tsc(4_999));
+    target.ended(0x40, Tsc(9_000));
+    assert_eq!(count(&observer, 1, Count::Unpaired), 1);
+    assert_eq!(target.durations().send_to_inject.count(), 0);
+    assert_eq!(target.durations().send_to_end.count(), 0);
+}
+
+#[test]
 fn local_interrupts_are_no_ipis() {
     let observer = observer(1);
     let mut ledger = observer.ledger(0);

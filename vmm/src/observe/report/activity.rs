@@ -127,7 +127,7 @@ impl Activity {
             ipis: Ipis::new(counters),
             by_mode: DeliveryMode::ALL
                 .into_iter()
-                .map(|mode| (mode.name(), ModeCounts::new(counters, mode)))
+                .map(|mode| (mode_name(mode), ModeCounts::new(counters, mode)))
                 .collect(),
             by_kind: Kind::ALL
                 .into_iter()
@@ -156,6 +156,20 @@ pub(super) fn kicks(counters: &Snapshot) -> Named<u64> {
         .into_iter()
         .map(|kick| (kick.name(), counters.get(Count::Kicks(kick))))
         .collect()
+}
+
+/// The name of a delivery mode as a JSON key.
+const fn mode_name(mode: DeliveryMode) -> &'static str {
+    match mode {
+        DeliveryMode::Fixed => "fixed",
+        DeliveryMode::LowestPriority => "lowest_priority",
+        DeliveryMode::Smi => "smi",
+        DeliveryMode::RemoteRead => "remote_read",
+        DeliveryMode::Nmi => "nmi",
+        DeliveryMode::Init => "init",
+        DeliveryMode::StartUp => "start_up",
+        DeliveryMode::ExtInt => "ext_int",
+    }
 }
 
 /// `part / whole`, and 0 for nothing.

@@ -117,17 +117,6 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The exit status of the command: 0 passed, 1 failed or broke off, 130 interrupted (what a
-    /// shell gives for SIGINT, so that a script in a loop stops).
-    #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self.status {
-            Status::Passed => 0,
-            Status::Failed | Status::Error => 1,
-            Status::Interrupted => 130,
-        }
-    }
-
     pub(super) fn new(ending: &Ending, recorded: &Recorded, lost: &Lost) -> Self {
         let mut reasons = Vec::new();
         if let Ending::Error(text) = ending {

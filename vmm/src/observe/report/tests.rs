@@ -273,7 +273,7 @@ fn json_keys_are_always_present() {
         "/totals/exits/set_tpr/total_ns",
         "/totals/parked/count",
         "/totals/ipis/coalesced_at_accept",
-        "/totals/by_mode/lowest-priority/targets",
+        "/totals/by_mode/lowest_priority/targets",
         "/totals/by_kind/start_up/refused/not_waiting_for_sipi",
         "/totals/kicks/unpark",
         "/totals/send_to_inject/p50_ns",

@@ -62,10 +62,13 @@ pub(super) fn microseconds(nanoseconds: u64) -> String {
     format!("{}.{:02}us", hundredths / 100, hundredths % 100)
 }
 
-/// Nanoseconds in seconds.
-pub(super) fn seconds(nanoseconds: u64) -> String {
+/// A sum of nanoseconds: in seconds, or in microseconds if it is short.
+pub(super) fn sum(nanoseconds: u64) -> String {
+    if nanoseconds < 10_000_000 {
+        return microseconds(nanoseconds);
+    }
     let thousandths = nanoseconds.saturating_add(500_000) / 1_000_000;
-    format!("{}.{:03} s", thousandths / 1000, thousandths % 1000)
+    format!("{}.{:03}s", thousandths / 1000, thousandths % 1000)
 }
 
 /// A share in per cent; `-` of nothing.
@@ -96,7 +99,8 @@ mod tests {
         assert_eq!(microseconds(9_814), "9.81us");
         assert_eq!(microseconds(9_815), "9.82us");
         assert_eq!(microseconds(12_345_678), "12345.68us");
-        assert_eq!(seconds(1_234_567_890), "1.235 s");
+        assert_eq!(sum(1_234_567_890), "1.235s");
+        assert_eq!(sum(9_999_999), "10000.00us");
         assert_eq!(
             (percent(1, 3), percent(1, 0)),
             ("33.33%".into(), "-".into())

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::columns::{Columns, microseconds, percent, seconds};
+use super::columns::{Columns, microseconds, percent, sum};
 use crate::observe::Cause;
 use crate::observe::report::{Activity, Report, Spread, VcpuReport};
 
@@ -48,14 +48,14 @@ fn by_cause(title: String, activity: &Activity) -> String {
     columns.note(format!(
         "Total Samples: {}, total time outside the guest: {}.",
         activity.exit_count,
-        seconds(activity.outside_ns)
+        sum(activity.outside_ns)
     ));
     let parked = &activity.parked;
     if parked.count != 0 {
         columns.note(format!(
             "Asleep besides: {} times, {} (avg {}).",
             parked.count,
-            seconds(parked.total_ns),
+            sum(parked.total_ns),
             microseconds(parked.mean_ns)
         ));
     }
@@ -96,8 +96,8 @@ pub(super) fn line_each(report: &Report) -> String {
                     .checked_div(activity.exit_count)
                     .unwrap_or(0),
             ),
-            seconds(activity.outside_ns),
-            seconds(activity.parked.total_ns),
+            sum(activity.outside_ns),
+            sum(activity.parked.total_ns),
         ]);
         columns.row(row);
     }

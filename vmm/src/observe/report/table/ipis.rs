@@ -81,36 +81,31 @@ pub(super) fn by_mode(report: &Report) -> String {
 }
 
 pub(super) fn by_kind(report: &Report) -> String {
-    let header = [
-        "kind",
-        "accepted",
-        "coal@acc",
-        "refused",
-        "injected",
-        "reasons of refusal",
-    ];
+    let header = ["kind", "accepted", "coal@acc", "refused", "injected"];
     let mut columns = Columns::new("IPIs received, by kind", 1, header);
     for (name, kind) in report.totals.by_kind.iter() {
         let refused: u64 = kind.refused.iter().map(|(_, count)| *count).sum();
-        if kind.accepted + kind.coalesced_at_accept + refused + kind.injected == 0 {
+        let counts = [
+            kind.accepted,
+            kind.coalesced_at_accept,
+            refused,
+            kind.injected,
+        ];
+        if counts == [0; 4] {
             continue;
         }
+        columns.row(
+            [name.to_owned()]
+                .into_iter()
+                .chain(counts.map(|count| count.to_string())),
+        );
         let reasons = kind.refused.iter().filter(|(_, count)| **count != 0);
         let reasons: Vec<_> = reasons
             .map(|(reason, count)| format!("{reason} {count}"))
             .collect();
-        columns.row([
-            name.to_owned(),
-            kind.accepted.to_string(),
-            kind.coalesced_at_accept.to_string(),
-            refused.to_string(),
-            kind.injected.to_string(),
-            if reasons.is_empty() {
-                "-".to_owned()
-            } else {
-                reasons.join(", ")
-            },
-        ]);
+        if !reasons.is_empty() {
+            columns.note(format!("{name} refused: {}.", reasons.join(", ")));
+        }
     }
     columns.text()
 }
@@ -187,7 +182,7 @@ pub(super) fn latencies(report: &Report) -> String {
     if totals.ipis.unpaired != 0 {
         let unpaired = totals.ipis.unpaired;
         columns.note(format!(
-            "{unpaired} injection(s) left out: senders met, so whose is unknown."
+            "{unpaired} injection(s) left out: senders met, and whose it was is not known."
         ));
     }
     columns.text()

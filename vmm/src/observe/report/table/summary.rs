@@ -1,7 +1,7 @@
 //! The paragraph at the top.
 
 use super::MOST_LINES;
-use super::columns::{microseconds, seconds};
+use super::columns::{microseconds, sum};
 use crate::observe::Cause;
 use crate::observe::report::{ApicKind, Report, Status};
 
@@ -62,12 +62,16 @@ fn verdict(report: &Report) -> String {
         "{status}: {guest} on {} vCPU(s) and {} host CPU(s), {apic}, {mode}, {}.",
         run.cpus,
         run.host.cpus,
-        seconds(run.duration_ns)
+        sum(run.duration_ns)
     )
 }
 
 fn ipis(report: &Report) -> Vec<String> {
     let ipis = &report.totals.ipis;
+    let accounts = report.lost.by_kind.iter();
+    let waiting: u64 = accounts
+        .map(|(_, account)| account.pending + account.waiting)
+        .sum();
     let of_ipi = Cause::OF_IPI
         .iter()
         .filter_map(|cause| report.totals.exits.get(cause.name()));
@@ -76,12 +80,13 @@ fn ipis(report: &Report) -> Vec<String> {
     });
     vec![
         format!(
-            "  {} IPIs to {} targets: {} injected, {} coalesced, {} refused, {} lost.",
+            "  {} IPIs to {} targets: {} injected, {} coalesced, {} refused, {} waiting at the end, {} lost.",
             ipis.sent,
             ipis.targets,
             ipis.injected,
             ipis.coalesced(),
             ipis.refused,
+            waiting,
             report.lost.total
         ),
         format!(
