@@ -118,7 +118,7 @@ impl Vcpu {
                 continue;
             }
             self.halted = false;
-            self.inject(vcpu.fd(), now)?;
+            self.inject(vcpu.fd())?;
             self.arm_timer(now);
             if !presence.enter(Place::Guest) {
                 presence.leave();
@@ -238,12 +238,10 @@ impl Vcpu {
     fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) {
         presence.sleep(place, thread::park);
         self.armed_for = None;
-        if place == Place::Parked {
-            self.processor.ledger.parked(Tsc::now().since(since));
-        }
+        self.processor.ledger.parked(Tsc::now().since(since));
     }
 
-    fn inject(&mut self, vcpu: &mut VcpuFd, now: Tsc) -> Result<(), Fatal> {
+    fn inject(&mut self, vcpu: &mut VcpuFd) -> Result<(), Fatal> {
         // One NMI at a time: hosts differ in how many they keep, and all keep one.
         let nmi = self.processor.apic.nmis() > 0 && !self.nmi_waits_in_kvm(vcpu)?;
         let Processor { apic, ledger, .. } = &mut self.processor;
@@ -256,14 +254,14 @@ impl Vcpu {
         if plan.nmi && apic.take_nmi() {
             vcpu.nmi().map_err(Fatal::Run)?;
             self.nmi_in_kvm = true;
-            ledger.nmi_injected(now);
+            ledger.nmi_injected(Tsc::now());
         }
         if plan.interrupt
             && let Some(vector) = apic.acknowledge()
         {
             queue_interrupt(vcpu, vector).map_err(Fatal::Run)?;
             self.open = false;
-            ledger.injected(vector, now);
+            ledger.injected(vector, Tsc::now());
         }
         vcpu.get_kvm_run().request_interrupt_window = plan.window.into();
         Ok(())
