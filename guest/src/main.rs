@@ -6,7 +6,7 @@
 //! the serial console (for people).
 //!
 //! Two facts shape it. Where KVM interprets ring 0, ring 3 still runs natively: whatever needs no
-//! privilege (waiting on memory, statistics, formatting) is done there, see [`ring3`]. And a
+//! privilege and takes long (statistics, formatting) is done there, see [`ring3`]. And a
 //! processor that waits for an interrupt halts, see [`wait`].
 //!
 //! Built for `x86_64-unknown-none`. On any other target only the parts that need no machine are

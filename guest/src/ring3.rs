@@ -2,11 +2,12 @@
 //!
 //! Ring 3 is no protection here: all memory is open to it. It is the ring that every KVM runs
 //! natively and through the TLB that the guest's page tables fill, while ring 0 may be interpreted
-//! at a hundredth of the speed. What needs no privileged instruction is better off there; a
-//! privileged instruction there is a #GP, which ends the run.
+//! at a hundredth of the speed. What needs no privileged instruction and takes longer than the
+//! crossing, some tens of microseconds on such a host, is better off there; a privileged instruction
+//! there is a #GP, which ends the run.
 //!
-//! The way back is an undefined instruction at a known place: neither INT nor SYSCALL from ring 3
-//! works on every KVM, but exceptions do.
+//! The way back is an undefined instruction at a known place: INT from ring 3 does not work on every
+//! KVM, but exceptions do.
 
 #![expect(unsafe_code, reason = "crosses from ring 0 to ring 3 and back")]
 

@@ -11,7 +11,7 @@ use crate::cpu::{self, Cpu};
 use crate::tsc;
 
 /// Longest wait for another processor; a lost interrupt becomes a failure, not a hang.
-const PATIENCE_US: u64 = 10_000_000;
+const PATIENCE_US: u64 = 30_000_000;
 
 /// A processor did not do what was waited for.
 #[derive(Clone, Copy, Debug)]

@@ -17,7 +17,7 @@ use crate::kvm::{self, ApicModel, Host, Recipe, probe};
 use crate::machine::{Ending, Machine};
 use crate::memory::{self, GuestMemory};
 use crate::observe::{Clock, Ledger, Observer, Tsc};
-use crate::vcpu::{self, KernelVcpu, Ports, Processor, ResetState, Vcpu};
+use crate::vcpu::{self, HaltPoll, KernelVcpu, Ports, Processor, ResetState, Vcpu};
 
 /// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
 pub const MAX_VCPUS: u32 = 255;
@@ -281,6 +281,8 @@ impl VcpuBuilder<'_> {
             })
         };
         let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;
+        let host_cpus = thread::available_parallelism().map_or(1, usize::from);
+        let halt_poll = HaltPoll::new(fds.len(), host_cpus);
         let mut vcpus = Vec::new();
         let mut timers = Vec::new();
         for (index, fd) in (0..).zip(fds) {
@@ -298,7 +300,14 @@ impl VcpuBuilder<'_> {
                 self.observer.ledger(index as usize),
                 self.observer.clock(),
             );
-            let vcpu = Vcpu::new(processor, self.ports(), reset, timer, task_priority_exits);
+            let vcpu = Vcpu::new(
+                processor,
+                self.ports(),
+                reset,
+                timer,
+                halt_poll,
+                task_priority_exits,
+            );
             vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
         }
         Ok((vcpus, timers, Some(fabric)))

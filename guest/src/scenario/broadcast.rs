@@ -73,7 +73,7 @@ fn measure(mode: Mode, way: &str, rounds: u32, message: Message) -> Result<(), S
     processors::finished(cpu::others())?;
     let summary = DELIVERY.summary();
     marker::end(format_args!(
-        "iterations={rounds} {}",
+        "iterations={rounds} ipis={rounds} {}",
         summary.fields("cycles")
     ));
     summary.say(format_args!("{mode} broadcast {way} to {targets}"));

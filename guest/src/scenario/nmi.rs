@@ -57,9 +57,10 @@ fn measure(mode: Mode, interrupts: &str, rounds: u32, job: fn()) -> Result<(), S
         })?;
     }
     processors::finished(target)?;
+    let ipis = rounds + u32::from(masked);
     let (summary, count) = (DELIVERY.summary(), target[0].nmis() - nmis);
     marker::end(format_args!(
-        "iterations={rounds} nmis={count} {}",
+        "iterations={rounds} ipis={ipis} nmis={count} {}",
         summary.fields("cycles")
     ));
     summary.say(format_args!("{mode} nmi, interrupts {interrupts}"));

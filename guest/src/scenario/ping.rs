@@ -122,13 +122,13 @@ fn measure(mode: Mode, state: Target, target: &Cpu, rounds: u32, job: fn()) -> R
         let beyond = BEYOND.summary();
         let fields = (summary.fields("cycles"), beyond.fields("beyond_cycles"));
         marker::end(format_args!(
-            "iterations={rounds} masked_us={MASKED_US} {} {}",
+            "iterations={rounds} ipis={rounds} masked_us={MASKED_US} {} {}",
             fields.0, fields.1
         ));
         beyond.say(format_args!("{mode} ping {state}, beyond {MASKED_US} us"));
     } else {
         marker::end(format_args!(
-            "iterations={rounds} {}",
+            "iterations={rounds} ipis={rounds} {}",
             summary.fields("cycles")
         ));
         summary.say(format_args!("{mode} ping {state}"));

@@ -43,7 +43,7 @@ pub(super) fn run(run: &Run<'_>) -> Result<(), Stuck> {
     processors::finished(sleeper)?;
     let summary = WAKE_UP.summary();
     marker::end(format_args!(
-        "iterations={rounds} {}",
+        "iterations={rounds} ipis={rounds} {}",
         summary.fields("cycles")
     ));
     summary.say(format_args!("{mode} resched"));

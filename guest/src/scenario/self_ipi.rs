@@ -59,7 +59,8 @@ fn measure(mode: Mode, way: &str, rounds: u32, send: impl Fn()) {
     }
     let summary = DELIVERY.summary();
     marker::end(format_args!(
-        "iterations={rounds} {}",
+        "iterations={rounds} ipis={} {}",
+        rounds + 1,
         summary.fields("cycles")
     ));
     summary.say(format_args!("{mode} self by {way}"));

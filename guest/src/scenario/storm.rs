@@ -89,9 +89,10 @@ pub(super) fn run(run: &Run<'_>) -> Result<(), Stuck> {
         excess,
     } = totals;
     marker::end(format_args!(
-        "microseconds={} unicasts={unicasts} broadcasts={broadcasts} sent={sent} \
+        "microseconds={} ipis={} unicasts={unicasts} broadcasts={broadcasts} sent={sent} \
          handled={handled} coalesced={}",
         elapsed / tsc::cycles(1).max(1),
+        unicasts + broadcasts,
         sent.saturating_sub(handled),
     ));
     console::say(format_args!(

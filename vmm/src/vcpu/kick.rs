@@ -77,10 +77,16 @@ impl Presence {
         self.0.swap(OUTSIDE, Ordering::AcqRel);
     }
 
+    /// Whether a kick has come since the last [`Self::leave`].
+    #[must_use]
+    pub fn is_kicked(&self) -> bool {
+        self.0.load(Ordering::Acquire) & KICKED != 0
+    }
+
     /// The owner: sleeps at `place` until kicked; `park` sleeps once and may return early.
     pub fn sleep(&self, place: Place, mut park: impl FnMut()) {
         if self.enter(place) {
-            while self.0.load(Ordering::Acquire) & KICKED == 0 {
+            while !self.is_kicked() {
                 park();
             }
         }

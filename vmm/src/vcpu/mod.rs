@@ -1,6 +1,7 @@
 //! One vCPU: the loop that runs it, and all that happens to it between two entries.
 
 mod exit;
+mod halt_poll;
 mod inject;
 mod kick;
 mod ports;
@@ -11,6 +12,7 @@ mod run_kernel;
 mod signal;
 
 pub use exit::{Exit, Fatal};
+pub use halt_poll::HaltPoll;
 pub use inject::{Plan, Readiness};
 pub use kick::{Place, Presence};
 pub use ports::Ports;

@@ -48,6 +48,12 @@ impl Processor {
         }
     }
 
+    /// The run's clock.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The APIC's time at a stamp, in ns.
     #[must_use]
     pub fn time(&self, at: Tsc) -> u64 {

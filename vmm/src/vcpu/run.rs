@@ -13,6 +13,7 @@ use vapic::spec::base::ApicBase;
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::exit::{Exit, Fatal};
+use super::halt_poll::HaltPoll;
 use super::inject::{Plan, Readiness};
 use super::kick::{Place, Presence};
 use super::ports::Ports;
@@ -37,6 +38,7 @@ pub struct Vcpu {
     ports: Ports,
     reset: ResetState,
     timer: TimerFd,
+    halt_poll: HaltPoll,
     /// Lowering CR8 exits on this host.
     task_priority_exits: bool,
     armed_for: Option<u64>,
@@ -67,6 +69,7 @@ impl Vcpu {
         ports: Ports,
         reset: ResetState,
         timer: TimerFd,
+        halt_poll: HaltPoll,
         task_priority_exits: bool,
     ) -> Self {
         Self {
@@ -74,6 +77,7 @@ impl Vcpu {
             ports,
             reset,
             timer,
+            halt_poll,
             task_priority_exits,
             armed_for: None,
             open: false,
@@ -236,9 +240,17 @@ impl Vcpu {
     }
 
     fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) {
-        presence.sleep(place, thread::park);
+        let clock = self.processor.clock();
+        if self.halt_poll.wait(presence, since, clock) {
+            presence.leave();
+        } else {
+            presence.sleep(place, thread::park);
+        }
+        let asleep = Tsc::now().since(since);
+        self.halt_poll.learn(clock.nanoseconds(asleep));
+        // The timer may have been what woke us, a little early by our clock.
         self.armed_for = None;
-        self.processor.ledger.parked(Tsc::now().since(since));
+        self.processor.ledger.parked(asleep);
     }
 
     fn inject(&mut self, vcpu: &mut VcpuFd) -> Result<(), Fatal> {
