@@ -38,7 +38,10 @@ pub(crate) enum Register {
     ErrorStatus = 0x280,
     IcrLow = 0x300,
     IcrHigh = 0x310,
+    LvtTimer = 0x320,
     LvtError = 0x370,
+    TimerInitialCount = 0x380,
+    TimerDivide = 0x3E0,
     /// x2APIC only.
     SelfIpi = 0x3F0,
 }

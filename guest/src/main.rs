@@ -63,6 +63,8 @@ mod start;
 mod tsc;
 #[cfg(target_os = "none")]
 mod wait;
+#[cfg(target_os = "none")]
+mod watchdog;
 
 #[cfg(not(target_os = "none"))]
 fn main() {}

@@ -63,10 +63,9 @@ fn current_ring() -> u16 {
 
 /// Calls `function(argument)` in ring 3 on `stack`.
 ///
-/// Interrupts from ring 3 begin below this function's return address, and the
-/// undefined instruction's entry, in idt.rs, returns to it.
-/// Registers that a callee must preserve are preserved
-/// by `function`, as by any other.
+/// Interrupts from ring 3 begin below this function's return address, and the entry of the
+/// undefined instruction, in idt.rs, returns to it. Registers that a callee must preserve are
+/// preserved by `function`, as by any other.
 ///
 /// # Safety
 /// `function` is an `extern "C"` function that may be called with `argument`; `stack` is the top

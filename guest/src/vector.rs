@@ -36,6 +36,9 @@ pub(crate) const SELF: u8 = 0xF4;
 /// Wake a halted processor and let it run on.
 pub(crate) const RESCHEDULE: u8 = 0xF5;
 
+/// The bootstrap processor has halted for too long.
+pub(crate) const WATCHDOG: u8 = 0xFD;
+
 /// The APIC found an error (LVT error entry).
 pub(crate) const ERROR: u8 = 0xFE;
 
@@ -64,7 +67,7 @@ mod tests {
 
     #[test]
     fn what_the_apic_raises_itself_is_never_sent() {
-        assert!(!is_sent(ERROR) && !is_sent(SPURIOUS));
+        assert!(!is_sent(WATCHDOG) && !is_sent(ERROR) && !is_sent(SPURIOUS));
     }
 
     #[test]

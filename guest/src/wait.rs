@@ -11,7 +11,7 @@ use crate::cpu::{self, Cpu};
 use crate::tsc;
 
 /// Longest wait for another processor; a lost interrupt becomes a failure, not a hang.
-const PATIENCE_US: u64 = 30_000_000;
+pub(crate) const PATIENCE_US: u64 = 30_000_000;
 
 /// A processor did not do what was waited for.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,17 @@ pub(crate) struct Stuck {
     progress: u32,
 }
 
+impl Stuck {
+    /// `what` completes the sentence "processor 3 ...".
+    pub(crate) fn new(cpu: &Cpu, what: &'static str) -> Self {
+        Self {
+            cpu: cpu.id(),
+            what,
+            progress: cpu.progress(),
+        }
+    }
+}
+
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -28,12 +39,11 @@ impl fmt::Display for Stuck {
             what,
             progress,
         } = self;
+        let seconds = PATIENCE_US / 1_000_000;
         write!(
             f,
-            "waited {} s in vain: processor {cpu} ",
-            PATIENCE_US / 1_000_000
-        )?;
-        write!(f, "{what} (progress {progress})")
+            "waited {seconds} s in vain: processor {cpu} {what} (progress {progress})"
+        )
     }
 }
 
@@ -63,11 +73,7 @@ pub(crate) fn spin_until(
         while !(0..LOOKS).any(|_| condition(cpu) || pause()) {
             let now = tsc::now();
             if now > *deadline.get_or_insert(now + tsc::cycles(PATIENCE_US)) {
-                return Err(Stuck {
-                    cpu: cpu.id(),
-                    what,
-                    progress: cpu.progress(),
-                });
+                return Err(Stuck::new(cpu, what));
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::local_apic::LocalApic;
 use crate::mailbox::{Mailbox, Overtaken, Signals};
 use crate::spec::error::ErrorStatus;
+use crate::spec::message::Trigger;
 use crate::vector::Bits;
 
 /// What became of a vector that arrived.
@@ -43,72 +44,72 @@ impl LocalApic {
     /// Takes all that waits in the mailbox; `each` learns what became of every vector.
     ///
     /// Returns the arrivals that are no vectors, if there were any.
-    #[inline]
+    #[inline(always)]
     pub fn drain(
         &mut self,
         mailbox: &Mailbox,
         mut each: impl FnMut(u8, Acceptance),
     ) -> Option<Arrivals> {
-        let signals = mailbox.take_signals();
         // INIT goes first: it disables the APIC, which then refuses vectors that came before it.
-        let arrivals = if signals.is_none() {
-            None
-        } else {
-            Some(self.take_signals(signals))
+        let arrivals = match mailbox.take_signals() {
+            Signals::NONE => None,
+            signals => Some(self.take_signals(signals)),
         };
-        for index in 0..4u8 {
-            let (edge, level) = mailbox.take_requests(usize::from(index));
-            if edge | level != 0 {
-                self.accept_word(index, edge, level, &mut each);
+        for index in 0..4 {
+            let word = mailbox.take_edge(index);
+            if word != 0 {
+                self.accept(Bits { index, word }, Trigger::Edge, &mut each);
             }
+        }
+        if mailbox.has_level() {
+            self.drain_level(mailbox, &mut each);
         }
         arrivals
     }
 
+    /// Level requests come second, so that a vector that arrived both ways ends with a broadcast.
+    #[cold]
+    fn drain_level(&mut self, mailbox: &Mailbox, each: &mut impl FnMut(u8, Acceptance)) {
+        for index in 0..4 {
+            let word = mailbox.take_level(index);
+            self.accept(Bits { index, word }, Trigger::Level, each);
+        }
+    }
+
+    /// Accepts the vectors of one word.
     #[inline]
-    fn accept_word(
+    fn accept(
         &mut self,
-        index: u8,
-        edge: u64,
-        level: u64,
+        mut arrived: Bits,
+        trigger: Trigger,
         each: &mut impl FnMut(u8, Acceptance),
     ) {
-        let mut arrived = edge | level;
         if !self.spurious.enabled() {
-            return Bits {
-                index,
-                word: arrived,
-            }
-            .for_each(|v| each(v, Acceptance::Disabled));
+            return arrived.for_each(|vector| each(vector, Acceptance::Disabled));
         }
-        if index == 0 && arrived & 0xFFFF != 0 {
+        let illegal = arrived.below_16();
+        if illegal.word != 0 {
             self.note_error(ErrorStatus::new().with_receive_illegal_vector(true));
-            Bits {
-                index,
-                word: arrived & 0xFFFF,
-            }
-            .for_each(|v| each(v, Acceptance::IllegalVector));
-            arrived &= !0xFFFF;
+            arrived.word &= !illegal.word;
+            illegal.for_each(|vector| each(vector, Acceptance::IllegalVector));
         }
+        let Bits { index, word } = arrived;
         let requests = self.requests.word_mut(index);
-        let merged = *requests & arrived;
-        *requests |= arrived;
+        let merged = *requests & word;
+        *requests |= word;
         // The trigger mode is decided at acceptance and left alone by EOI (§8.4).
         let triggers = self.level.word_mut(index);
-        *triggers = *triggers & !arrived | level & arrived;
-        for vector in (Bits {
-            index,
-            word: arrived,
-        }) {
-            let was_set = merged >> (vector & 63) & 1 != 0;
-            each(
-                vector,
-                if was_set {
-                    Acceptance::Merged
-                } else {
-                    Acceptance::Accepted
-                },
-            );
+        match trigger {
+            Trigger::Edge => *triggers &= !word,
+            Trigger::Level => *triggers |= word,
+        }
+        for vector in arrived {
+            let acceptance = if merged >> (vector & 63) & 1 == 0 {
+                Acceptance::Accepted
+            } else {
+                Acceptance::Merged
+            };
+            each(vector, acceptance);
         }
     }
 

@@ -138,15 +138,24 @@ impl Router {
     #[inline]
     fn refresh(&mut self) {
         if self.fabric.generation.0.load(Ordering::Acquire) != self.generation {
-            (self.map, self.generation) = Self::newest(&self.fabric);
+            self.renew();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn renew(&mut self) {
+        (self.map, self.generation) = Self::newest(&self.fabric);
     }
 
     /// Calls `each` with the index of every APIC that the message reaches.
     #[inline]
     pub fn for_each_target(&mut self, message: &InterruptMessage, mut each: impl FnMut(usize)) {
         self.refresh();
-        self.map.for_each_target(self.source, message, &mut each);
+        match self.map.unicast(message) {
+            Some(index) => each(index),
+            None => self.map.for_each_target(self.source, *message, each),
+        }
     }
 
     /// Posts the message to every APIC that it reaches and calls `wake` for each.
@@ -156,12 +165,23 @@ impl Router {
     #[inline]
     pub fn deliver(&mut self, message: &InterruptMessage, mut wake: impl FnMut(usize, Posted)) {
         self.refresh();
-        let mailboxes = &self.fabric.mailboxes;
-        self.map
-            .for_each_target(self.source, message, &mut |index| {
-                if let Some(mailbox) = mailboxes.get(index) {
+        match self.map.unicast(message) {
+            Some(index) => {
+                if let Some(mailbox) = self.fabric.mailboxes.get(index) {
                     wake(index, mailbox.post(message));
                 }
-            });
+            }
+            None => self.deliver_to_many(*message, wake),
+        }
+    }
+
+    #[inline(never)]
+    fn deliver_to_many(&self, message: InterruptMessage, mut wake: impl FnMut(usize, Posted)) {
+        let mailboxes = &self.fabric.mailboxes;
+        self.map.for_each_target(self.source, message, |index| {
+            if let Some(mailbox) = mailboxes.get(index) {
+                wake(index, mailbox.post(&message));
+            }
+        });
     }
 }

@@ -8,38 +8,54 @@ use crate::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger}
 
 impl LocalApic {
     /// The low half is written in xAPIC mode: the command goes out.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn command_xapic(&mut self, low: u32) -> Effect {
         self.command_low = low & !STATUS;
-        match Icr::from_xapic(low, self.command_high).decode(IcrFormat::Xapic) {
-            Ok(message) => Effect::Send(message),
-            Err(refusal) => self.refuse(refusal),
+        let icr = Icr::from_xapic(low, self.command_high);
+        match icr.plain(IcrFormat::Xapic) {
+            Some(message) => Effect::Send(message),
+            None => self
+                .command_any(icr, IcrFormat::Xapic)
+                .map_or(Effect::None, Effect::Send),
         }
     }
 
     /// The ICR is written in x2APIC mode.
-    #[inline]
+    #[inline(always)]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the two halves are stored apart"
     )]
     pub(crate) fn command_x2apic(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
-        let decoded = Icr::from_bits(value).decode(IcrFormat::X2apic);
-        if decoded == Err(IcrRefusal::ReservedBits) {
+        if value & Icr::X2APIC_RESERVED != 0 {
             return Err(GeneralProtection);
         }
         self.command_low = value as u32 & !STATUS;
         self.command_high = (value >> 32) as u32;
-        Ok(match decoded {
-            Ok(message) => Effect::Send(message),
-            Err(refusal) => self.refuse(refusal),
+        let icr = Icr::from_bits(value);
+        Ok(match icr.plain(IcrFormat::X2apic) {
+            Some(message) => Effect::Send(message),
+            None => self
+                .command_any(icr, IcrFormat::X2apic)
+                .map_or(Effect::None, Effect::Send),
         })
+    }
+
+    /// Any command: what goes out, if anything does.
+    #[inline(never)]
+    fn command_any(&mut self, icr: Icr, format: IcrFormat) -> Option<InterruptMessage> {
+        let decoded = icr.decode(format);
+        if let Err(refusal) = decoded {
+            self.refuse(refusal);
+        }
+        decoded.ok()
     }
 
     /// SELF IPI is written: an edge-triggered fixed interrupt to the sender.
     pub(crate) fn self_ipi(&mut self, vector: u8) -> Effect {
         if vector < 16 {
-            return self.refuse(IcrRefusal::IllegalVector);
+            self.refuse(IcrRefusal::IllegalVector);
+            return Effect::None;
         }
         Effect::Send(InterruptMessage {
             destination: Destination::Sender,
@@ -50,7 +66,7 @@ impl LocalApic {
     }
 
     #[cold]
-    fn refuse(&mut self, refusal: IcrRefusal) -> Effect {
+    fn refuse(&mut self, refusal: IcrRefusal) {
         match refusal {
             IcrRefusal::IllegalVector => {
                 self.note_error(ErrorStatus::new().with_send_illegal_vector(true));
@@ -63,7 +79,6 @@ impl LocalApic {
             | IcrRefusal::InitDeassert
             | IcrRefusal::LevelDeassert => {}
         }
-        Effect::None
     }
 }
 

@@ -78,7 +78,7 @@ mod xapic;
 pub use arrival::{Acceptance, Arrivals};
 pub use fabric::{Fabric, FabricError, Router};
 pub use local_apic::{Config, Effect, LocalApic};
-pub use mailbox::{Mailbox, Overtaken, Posted};
+pub use mailbox::{Mailbox, Overtaken, Posted, Waiting};
 pub use mode::Mode;
 pub use routing::{Identity, LogicalModel, MAX_APICS};
 pub use vector::{InService, VectorSet};

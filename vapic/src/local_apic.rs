@@ -49,6 +49,24 @@ pub enum Effect {
     Base(ApicBase),
 }
 
+/// Whom a write to a register concerns; unlike an [`Effect`] it fits in a processor register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Concerns {
+    /// The APIC itself alone.
+    Itself,
+    /// Also those who send to it: its identity has changed.
+    Senders,
+}
+
+impl From<Concerns> for Effect {
+    fn from(concerns: Concerns) -> Self {
+        match concerns {
+            Concerns::Itself => Self::None,
+            Concerns::Senders => Self::Identity,
+        }
+    }
+}
+
 /// A Local APIC.
 #[derive(Clone, Debug)]
 pub struct LocalApic {
@@ -265,17 +283,14 @@ impl LocalApic {
         }
     }
 
-    pub(crate) fn write_spurious(&mut self, value: u32) -> Effect {
+    pub(crate) fn write_spurious(&mut self, value: u32) {
         self.spurious = SpuriousVector::from_bits(value & SpuriousVector::WRITABLE);
         if !self.spurious.enabled() {
             self.lvt.mask_all();
         }
-        Effect::Identity
     }
 
-    pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32, now: u64) -> Effect {
-        // What has expired under the old entry is decided by the old entry.
-        self.advance(now);
+    pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32) {
         self.lvt.write(source, value, self.spurious.enabled());
         if source == LvtSource::Timer {
             let periodic = self.lvt.get(source).periodic();
@@ -285,17 +300,5 @@ impl LocalApic {
                 TimerMode::OneShot
             });
         }
-        Effect::None
-    }
-
-    pub(crate) fn start_timer(&mut self, count: u32, now: u64) -> Effect {
-        self.timer.start(count, now);
-        Effect::None
-    }
-
-    pub(crate) fn write_divide(&mut self, value: u32, now: u64) -> Effect {
-        self.advance(now);
-        self.timer.set_divide(value, now);
-        Effect::None
     }
 }

@@ -53,10 +53,6 @@ impl Signals {
 
     pub(crate) const NONE: Self = Self(0);
 
-    pub(crate) const fn is_none(self) -> bool {
-        self.0 == 0
-    }
-
     /// NMIs that wait, two at most: one being handled and one latched is all a processor keeps.
     pub(crate) const fn nmis(self) -> u8 {
         self.byte(0) & 3
@@ -96,16 +92,16 @@ impl Signals {
     }
 
     /// The word after one more message, and whether the message is new to it.
-    const fn with(self, message: &InterruptMessage) -> (Self, Posted) {
+    const fn with(self, delivery: DeliveryMode, vector: u8) -> (Self, Posted) {
         let bits = self.0;
-        let (next, waits) = match message.delivery {
+        let (next, waits) = match delivery {
             DeliveryMode::Nmi => {
                 let full = bits & Self::NMI_COUNT == 2;
                 (if full { bits } else { bits + Self::NMI_ONE }, full)
             }
             DeliveryMode::Init => return (self.overtake(), self.coalesced_if(self.init())),
             DeliveryMode::StartUp => {
-                let page = (message.vector as u64) << 8;
+                let page = (vector as u64) << 8;
                 let next = bits & !Self::START_PAGE | Self::START_UP | page;
                 (next, bits & Self::START_UP != 0)
             }
@@ -137,6 +133,21 @@ impl Signals {
     }
 }
 
+/// What waits in a mailbox that nobody will drain any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Vectors.
+    pub vectors: u32,
+    /// NMIs.
+    pub nmis: u8,
+    /// An INIT.
+    pub init: bool,
+    /// A start-up IPI.
+    pub start_up: bool,
+    /// What that INIT overtook.
+    pub overtaken: Overtaken,
+}
+
 /// Messages that an INIT overtook in the mailbox, hence never took effect.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overtaken {
@@ -165,32 +176,34 @@ impl Mailbox {
     /// ordered against the owner's taking of it, and the second event would be lost.
     #[inline]
     pub fn post(&self, message: &InterruptMessage) -> Posted {
-        match (message.delivery, message.trigger) {
+        let InterruptMessage {
+            delivery,
+            vector,
+            trigger,
+            ..
+        } = *message;
+        match (delivery, trigger) {
             (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Edge) => {
-                Self::request(&self.edge, message.vector)
+                request(&self.edge, vector)
             }
-            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Level) => {
-                Self::request(&self.level, message.vector)
-            }
-            _ => self.signal(message),
-        }
-    }
-
-    #[inline]
-    fn request(words: &[AtomicU64; 4], vector: u8) -> Posted {
-        let bit = 1 << (vector & 63);
-        if words[usize::from(vector >> 6)].fetch_or(bit, Ordering::AcqRel) & bit == 0 {
-            Posted::New
-        } else {
-            Posted::Coalesced
+            _ => self.post_rarer(delivery, vector, trigger),
         }
     }
 
     #[inline(never)]
-    fn signal(&self, message: &InterruptMessage) -> Posted {
+    fn post_rarer(&self, delivery: DeliveryMode, vector: u8, trigger: Trigger) -> Posted {
+        match (delivery, trigger) {
+            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Level) => {
+                request(&self.level, vector)
+            }
+            _ => self.signal(delivery, vector),
+        }
+    }
+
+    fn signal(&self, delivery: DeliveryMode, vector: u8) -> Posted {
         let mut now = self.signals.load(Ordering::Relaxed);
         loop {
-            let (next, posted) = Signals(now).with(message);
+            let (next, posted) = Signals(now).with(delivery, vector);
             match self
                 .signals
                 .compare_exchange(now, next.0, Ordering::AcqRel, Ordering::Relaxed)
@@ -211,37 +224,64 @@ impl Mailbox {
         words.fold(0, |any, word| any | word.load(Ordering::Relaxed)) == 0
     }
 
-    /// Number of vectors that wait, for the account at the end of a run.
+    /// What waits, for the account at the end of a run.
     #[must_use]
-    pub fn waiting_vectors(&self) -> u32 {
+    pub fn waiting(&self) -> Waiting {
         let words = self.edge.iter().chain(&self.level);
-        words
-            .map(|word| word.load(Ordering::Acquire).count_ones())
-            .sum()
+        let signals = Signals(self.signals.load(Ordering::Acquire));
+        Waiting {
+            vectors: words
+                .map(|word| word.load(Ordering::Acquire).count_ones())
+                .sum(),
+            nmis: signals.nmis(),
+            init: signals.init(),
+            start_up: signals.start_page().is_some(),
+            overtaken: signals.overtaken(),
+        }
     }
 
-    /// Takes word `index` of the requests: (edge, level).
+    /// Takes word `index` of the edge requests.
     #[inline]
-    pub(crate) fn take_requests(&self, index: usize) -> (u64, u64) {
-        let take = |words: &[AtomicU64; 4]| {
-            words.get(index).map_or(0, |word| {
-                if word.load(Ordering::Relaxed) == 0 {
-                    0
-                } else {
-                    word.swap(0, Ordering::AcqRel)
-                }
-            })
-        };
-        (take(&self.edge), take(&self.level))
+    pub(crate) fn take_edge(&self, index: u8) -> u64 {
+        take(&self.edge[usize::from(index & 3)])
+    }
+
+    /// Takes word `index` of the level requests.
+    #[inline]
+    pub(crate) fn take_level(&self, index: u8) -> u64 {
+        take(&self.level[usize::from(index & 3)])
+    }
+
+    /// Whether any level request waits.
+    #[inline]
+    pub(crate) fn has_level(&self) -> bool {
+        let words = self.level.iter();
+        words.fold(0, |any, word| any | word.load(Ordering::Relaxed)) != 0
     }
 
     /// Takes the requests that are no vectors.
     #[inline]
     pub(crate) fn take_signals(&self) -> Signals {
-        if self.signals.load(Ordering::Relaxed) == 0 {
-            Signals::NONE
-        } else {
-            Signals(self.signals.swap(0, Ordering::AcqRel))
-        }
+        Signals(take(&self.signals))
+    }
+}
+
+#[inline]
+fn request(words: &[AtomicU64; 4], vector: u8) -> Posted {
+    let bit = 1 << (vector & 63);
+    if words[usize::from(vector >> 6)].fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+        Posted::New
+    } else {
+        Posted::Coalesced
+    }
+}
+
+/// Takes a word; one that is empty is not written, so its line stays shared with the posters.
+#[inline]
+fn take(word: &AtomicU64) -> u64 {
+    if word.load(Ordering::Relaxed) == 0 {
+        0
+    } else {
+        word.swap(0, Ordering::AcqRel)
     }
 }

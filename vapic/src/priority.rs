@@ -18,10 +18,11 @@ impl LocalApic {
 
     /// The vector that the processor would take now if its interrupts are on.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn deliverable(&self) -> Option<u8> {
         let vector = self.requests.highest()?;
-        (vector >> 4 > self.processor_priority() >> 4).then_some(vector)
+        // Its class must exceed both that of the task priority and all that are in service.
+        (vector > self.task_priority | 0xF && self.in_service.is_below(vector)).then_some(vector)
     }
 
     /// Whether a request waits that nothing but the task priority holds back.
@@ -39,7 +40,7 @@ impl LocalApic {
     ///
     /// To be called at the moment the vector is handed to the processor, never before: what has
     /// been acknowledged cannot be taken back.
-    #[inline]
+    #[inline(always)]
     pub fn acknowledge(&mut self) -> Option<u8> {
         let vector = self.deliverable()?;
         self.requests.remove(vector);
@@ -48,7 +49,7 @@ impl LocalApic {
     }
 
     /// The guest wrote the EOI register; without effect if nothing is in service.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn end(&mut self) -> Effect {
         match self.in_service.end() {
             Some(vector) => Effect::Ended {

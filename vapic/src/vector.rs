@@ -88,9 +88,22 @@ const fn highest_of(index: u8, word: u64) -> u8 {
 }
 
 /// The vectors of one word of a set, lowest first.
+#[derive(Clone, Copy)]
 pub(crate) struct Bits {
     pub(crate) index: u8,
     pub(crate) word: u64,
+}
+
+impl Bits {
+    /// Those that are no legal vectors.
+    #[inline]
+    pub(crate) const fn below_16(self) -> Self {
+        let mask = if self.index == 0 { 0xFFFF } else { 0 };
+        Self {
+            word: self.word & mask,
+            ..self
+        }
+    }
 }
 
 impl Iterator for Bits {
@@ -117,7 +130,7 @@ impl Iterator for Bits {
 /// each of the 16 classes holds one vector at most: a bitmap of classes finds the highest at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InService {
-    classes: u16,
+    classes: u32,
     vectors: [u8; 16],
 }
 
@@ -126,8 +139,8 @@ impl InService {
     #[must_use]
     #[inline]
     pub const fn highest_class(&self) -> u8 {
-        // The added bit 0 stands for class 0 and keeps the count in range.
-        15 - (self.classes | 1).leading_zeros().to_le_bytes()[0]
+        // The added bit 0 stands for class 0 and keeps the logarithm defined.
+        (self.classes | 1).ilog2().to_le_bytes()[0]
     }
 
     /// The highest vector in service.
@@ -139,6 +152,13 @@ impl InService {
         } else {
             Some(self.vectors[(self.highest_class() & 15) as usize])
         }
+    }
+
+    /// Whether all that is in service is of a lower class than `vector`.
+    #[must_use]
+    #[inline]
+    pub const fn is_below(&self, vector: u8) -> bool {
+        self.classes >> (vector >> 4) == 0
     }
 
     /// Puts `vector` in service.

@@ -3,7 +3,7 @@
 //! Here every reserved bit faults, holes fault, read-only and write-only registers fault.
 
 use crate::GeneralProtection;
-use crate::local_apic::{Effect, LocalApic};
+use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
 use crate::spec::register::Register;
 use crate::spec::svr::SpuriousVector;
@@ -12,6 +12,7 @@ use crate::spec::svr::SpuriousVector;
 const ICR: u32 = 0x830;
 const EOI: u32 = 0x80B;
 const TPR: u32 = 0x808;
+const SELF_IPI: u32 = 0x83F;
 
 impl LocalApic {
     /// The guest writes an MSR of the x2APIC range.
@@ -19,7 +20,7 @@ impl LocalApic {
     /// # Errors
     ///
     /// #GP outside x2APIC mode, for holes, for read-only registers and for reserved bits.
-    #[inline]
+    #[inline(always)]
     pub fn write_msr(
         &mut self,
         msr: u32,
@@ -36,7 +37,8 @@ impl LocalApic {
                 self.task_priority = u8::try_from(value)?;
                 Ok(Effect::None)
             }
-            _ => self.write_msr_register(msr, value, now),
+            SELF_IPI => Ok(self.self_ipi(u8::try_from(value)?)),
+            _ => self.write_msr_register(msr, value, now).map(Effect::from),
         }
     }
 
@@ -46,30 +48,32 @@ impl LocalApic {
         msr: u32,
         value: u64,
         now: u64,
-    ) -> Result<Effect, GeneralProtection> {
+    ) -> Result<Concerns, GeneralProtection> {
+        // What is due by now has happened before this access.
+        self.advance(now);
         let value = u32::try_from(value)?;
         match Register::from_msr(msr) {
             Some(Register::Lvt(source)) => {
                 without(value, !(source.writable() | source.read_only()))?;
-                Ok(self.write_lvt(source, value, now))
+                self.write_lvt(source, value);
             }
-            Some(Register::TimerInitialCount) => Ok(self.start_timer(value, now)),
+            Some(Register::TimerInitialCount) => self.timer.start(value, now),
             Some(Register::TimerDivide) => {
                 without(value, !0xB)?;
-                Ok(self.write_divide(value, now))
+                self.timer.set_divide(value, now);
             }
             Some(Register::SpuriousVector) => {
                 without(value, !SpuriousVector::WRITABLE)?;
-                Ok(self.write_spurious(value))
+                self.write_spurious(value);
+                return Ok(Concerns::Senders);
             }
             Some(Register::ErrorStatus) => {
                 without(value, u32::MAX)?;
                 self.errors.latch();
-                Ok(Effect::None)
             }
-            Some(Register::SelfIpi) => Ok(self.self_ipi(u8::try_from(value)?)),
-            _ => Err(GeneralProtection),
+            _ => return Err(GeneralProtection),
         }
+        Ok(Concerns::Itself)
     }
 
     /// The guest reads an MSR of the x2APIC range.
@@ -77,6 +81,7 @@ impl LocalApic {
     /// # Errors
     ///
     /// #GP outside x2APIC mode, for holes and for write-only registers.
+    #[inline(always)]
     pub fn read_msr(&mut self, msr: u32, now: u64) -> Result<u64, GeneralProtection> {
         if self.mode != Mode::X2apic {
             return Err(GeneralProtection);

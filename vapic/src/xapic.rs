@@ -3,7 +3,7 @@
 //! Registers are 32 bits wide on 16-byte boundaries. An access can never fail towards the host:
 //! what the manual leaves undefined reads as stated here, or is dropped.
 
-use crate::local_apic::{Effect, LocalApic};
+use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
 use crate::spec::error::ErrorStatus;
 use crate::spec::lvt::LvtSource;
@@ -13,7 +13,7 @@ impl LocalApic {
     /// The guest writes to the APIC page.
     ///
     /// Anything but an aligned 32-bit write is dropped, as are all writes outside xAPIC mode.
-    #[inline]
+    #[inline(always)]
     pub fn write_page(&mut self, offset: u32, data: &[u8], now: u64) -> Effect {
         let Ok(value) = <[u8; 4]>::try_from(data).map(u32::from_le_bytes) else {
             return Effect::None;
@@ -32,56 +32,58 @@ impl LocalApic {
                 self.task_priority = value.to_le_bytes()[0];
                 Effect::None
             }
-            _ if offset & 0xF == 0 => self.write_page_register(offset, value, now),
+            _ if offset & 0xF == 0 => self.write_page_register(offset, value, now).into(),
             _ => Effect::None,
         }
     }
 
     #[inline(never)]
-    fn write_page_register(&mut self, offset: u32, value: u32, now: u64) -> Effect {
+    fn write_page_register(&mut self, offset: u32, value: u32, now: u64) -> Concerns {
+        // What is due by now has happened before this access.
+        self.advance(now);
         let [top, ..] = value.to_be_bytes();
         match Register::from_offset(offset) {
-            Some(Register::Lvt(source)) => self.write_lvt(source, value, now),
-            Some(Register::TimerInitialCount) => self.start_timer(value, now),
-            Some(Register::TimerDivide) => self.write_divide(value, now),
-            Some(Register::SpuriousVector) => self.write_spurious(value),
+            Some(Register::Lvt(source)) => self.write_lvt(source, value),
+            Some(Register::TimerInitialCount) => self.timer.start(value, now),
+            Some(Register::TimerDivide) => self.timer.set_divide(value, now),
+            Some(Register::SpuriousVector) => {
+                self.write_spurious(value);
+                return Concerns::Senders;
+            }
             Some(Register::Id) => {
                 self.xapic_id = top;
-                Effect::Identity
+                return Concerns::Senders;
             }
             Some(Register::LogicalDestination) => {
                 self.logical_id = top;
-                Effect::Identity
+                return Concerns::Senders;
             }
             Some(Register::DestinationFormat) => {
                 self.destination_format = top >> 4;
-                Effect::Identity
+                return Concerns::Senders;
             }
-            Some(Register::ErrorStatus) => {
-                self.errors.latch();
-                Effect::None
-            }
+            Some(Register::ErrorStatus) => self.errors.latch(),
             None | Some(Register::SelfIpi) => {
                 self.note_error(ErrorStatus::new().with_illegal_register_address(true));
-                Effect::None
             }
-            Some(_) => Effect::None,
+            Some(_) => {}
         }
+        Concerns::Itself
     }
 
     /// The guest reads from the APIC page; `data` receives the bytes.
     ///
     /// A read inside a register's four bytes returns them; the padding between registers reads as
     /// zero, and the whole page as all ones outside xAPIC mode, where nothing claims it.
+    #[inline]
     pub fn read_page(&mut self, offset: u32, data: &mut [u8], now: u64) {
         if self.mode != Mode::Xapic {
             return data.fill(0xFF);
         }
-        let bytes = self.read_page_register(offset, now).to_le_bytes();
-        let within = bytes.iter().skip(offset as usize & 0xF);
-        data.fill(0);
-        for (to, from) in data.iter_mut().zip(within) {
-            *to = *from;
+        let register = self.read_page_register(offset, now).to_le_bytes();
+        match <&mut [u8; 4]>::try_from(&mut *data) {
+            Ok(data) if offset & 0xF == 0 => *data = register,
+            _ => copy_part(register, offset as usize & 0xF, data),
         }
     }
 
@@ -104,6 +106,7 @@ impl LocalApic {
 
     /// Registers that read alike through both doors; those without a value read as zero.
     pub(crate) fn read_common(&mut self, register: Register, now: u64) -> u32 {
+        self.advance(now);
         match register {
             Register::Version => Self::VERSION,
             Register::TaskPriority => u32::from(self.task_priority),
@@ -123,5 +126,17 @@ impl LocalApic {
 
     fn read_lvt(&self, source: LvtSource) -> u32 {
         self.lvt.get(source).into_bits()
+    }
+}
+
+/// A read that is not simply of one register: the bytes from `first` on, then zeros.
+#[cold]
+fn copy_part(register: [u8; 4], first: usize, data: &mut [u8]) {
+    let bytes = register
+        .into_iter()
+        .skip(first)
+        .chain(core::iter::repeat(0));
+    for (to, from) in data.iter_mut().zip(bytes) {
+        *to = from;
     }
 }

@@ -13,11 +13,11 @@ use vmm_sys_util::timerfd::TimerFd;
 use crate::boot::{self, Entry, Kernel};
 use crate::devices::Console;
 use crate::events::EventLoop;
-use crate::kvm::{self, ApicModel, Host, Recipe, probe};
+use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
 use crate::machine::{Ending, Machine};
 use crate::memory::{self, GuestMemory};
 use crate::observe::{Clock, Ledger, Observer, Tsc};
-use crate::vcpu::{self, HaltPoll, KernelVcpu, Ports, Processor, ResetState, Vcpu};
+use crate::vcpu::{self, HaltPoll, HostTraits, KernelVcpu, Ports, Processor, ResetState, Vcpu};
 
 /// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
 pub const MAX_VCPUS: u32 = 255;
@@ -98,6 +98,10 @@ impl Vm {
             .map_or(Ok(0), VcpuFd::get_tsc_khz)
             .context(NO_TSC)?;
         let abilities = probe::quick(host)?;
+        let traits = HostTraits {
+            task_priority_exits: abilities.tpr_fall_exits,
+            injection: Injection::best(host),
+        };
         let recipe = Recipe {
             vcpu_count: config.vcpus,
             tsc_deadline: false,
@@ -119,6 +123,7 @@ impl Vm {
         );
         let builder = VcpuBuilder {
             host,
+            traits,
             recipe,
             entry,
             machine: &machine,
@@ -126,7 +131,7 @@ impl Vm {
         };
         let (threads, timers, fabric) = match config.apic {
             ApicModel::Kernel => (builder.kernel_vcpus(fds)?, Vec::new(), None),
-            ApicModel::Userspace => builder.userspace_vcpus(fds, abilities.tpr_fall_exits)?,
+            ApicModel::Userspace => builder.userspace_vcpus(fds)?,
         };
         Ok(Self {
             machine,
@@ -222,6 +227,7 @@ const NO_TSC: &str = "KVM does not tell the rate of the time-stamp counter";
 /// What every vCPU of a VM is made with.
 struct VcpuBuilder<'a> {
     host: &'a Host,
+    traits: HostTraits,
     recipe: Recipe,
     entry: Entry,
     machine: &'a Arc<Machine>,
@@ -266,11 +272,7 @@ impl VcpuBuilder<'_> {
             .collect()
     }
 
-    fn userspace_vcpus(
-        &self,
-        fds: Vec<VcpuFd>,
-        task_priority_exits: bool,
-    ) -> anyhow::Result<UserspaceVcpus> {
+    fn userspace_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<UserspaceVcpus> {
         let supported = self.host.supported_cpuid()?;
         let physical_bits = leaf(&supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]);
         let apic = |id| {
@@ -306,7 +308,7 @@ impl VcpuBuilder<'_> {
                 reset,
                 timer,
                 halt_poll,
-                task_priority_exits,
+                self.traits,
             );
             vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
         }

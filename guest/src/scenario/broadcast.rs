@@ -10,6 +10,7 @@ use crate::cpu;
 use crate::ipi::{Message, Mode};
 use crate::vector::BROADCAST;
 use crate::wait::{self, Stuck};
+use crate::watchdog::Watchdog;
 use crate::{marker, processors, tsc};
 
 const ROUNDS: u32 = 50;
@@ -45,6 +46,7 @@ fn measure(mode: Mode, way: &str, rounds: u32, message: Message) -> Result<(), S
     DELIVERY.restart();
     processors::dispatch(cpu::others(), be_halted)?;
 
+    let watchdog = Watchdog::arm();
     let targets = receivers.len();
     marker::begin(
         "broadcast",
@@ -60,7 +62,9 @@ fn measure(mode: Mode, way: &str, rounds: u32, message: Message) -> Result<(), S
         door.send(message);
         if way == "all" {
             // Its own interrupt comes at the latest when it halts; a spin may hold it up.
-            wait::halt_until(|| cpu::this().received(BROADCAST) >= round);
+            watchdog.halt_until("has lost its own broadcast", || {
+                cpu::this().received(BROADCAST) >= round
+            })?;
         }
         let seen = wait::spin_until(receivers, "has lost a broadcast", |cpu| {
             cpu.received(BROADCAST) >= round

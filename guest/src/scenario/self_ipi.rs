@@ -9,7 +9,8 @@ use super::{Measurement, Run};
 use crate::apic::{Door, Register};
 use crate::ipi::{Message, Mode};
 use crate::vector::SELF;
-use crate::wait::{self, Stuck};
+use crate::wait::Stuck;
+use crate::watchdog::Watchdog;
 use crate::{cpu, marker, tsc};
 
 const ROUNDS: u32 = 200;
@@ -26,20 +27,21 @@ pub(super) fn run(run: &Run<'_>) -> Result<(), Stuck> {
     let door = Door::own();
     measure(mode, "shorthand", rounds, || {
         door.send(Message::to_self(SELF));
-    });
-    measure(mode, "id", rounds, || door.send(Message::to(0, SELF)));
+    })?;
+    measure(mode, "id", rounds, || door.send(Message::to(0, SELF)))?;
     if mode == Mode::X2apic {
         measure(mode, "register", rounds, || {
             door.write(Register::SelfIpi, u32::from(SELF));
-        });
+        })?;
     }
     Ok(())
 }
 
-fn measure(mode: Mode, way: &str, rounds: u32, send: impl Fn()) {
+fn measure(mode: Mode, way: &str, rounds: u32, send: impl Fn()) -> Result<(), Stuck> {
     let cpu = cpu::this();
     cpu.forget(SELF);
     DELIVERY.restart();
+    let watchdog = Watchdog::arm();
 
     marker::begin("self", format_args!("mode={mode} way={way}"));
     cpu::interrupts_off();
@@ -48,12 +50,13 @@ fn measure(mode: Mode, way: &str, rounds: u32, send: impl Fn()) {
         spin_loop();
     }
     let early = cpu.received(SELF);
-    wait::halt_until(|| cpu.received(SELF) == 1);
+    let lost = "has lost an IPI to itself";
+    watchdog.halt_until(lost, || cpu.received(SELF) >= 1)?;
     for round in 2..=rounds + 1 {
         let sent = tsc::now();
         send();
-        while cpu.received(SELF) != round {
-            wait::halt_until(|| cpu.received(SELF) == round);
+        if cpu.received(SELF) < round {
+            watchdog.halt_until(lost, || cpu.received(SELF) >= round)?;
         }
         DELIVERY.record(tsc::now() - sent);
     }
@@ -74,4 +77,5 @@ fn measure(mode: Mode, way: &str, rounds: u32, send: impl Fn()) {
         let text = format_args!("{} sent, {received} handled", rounds + 1);
         marker::fail("self", format_args!("mode={mode} way={way} {text}"));
     }
+    Ok(())
 }

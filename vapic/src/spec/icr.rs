@@ -86,7 +86,7 @@ pub enum IcrRefusal {
     ReservedDeliveryMode,
     /// INIT level de-assert, without effect since the Pentium 4: ignored.
     InitDeassert,
-    /// Level-triggered with the level de-asserted: nothing is asked for.
+    /// Fixed or lowest priority, level-triggered with the level de-asserted: nothing is asked for.
     LevelDeassert,
 }
 
@@ -110,21 +110,23 @@ impl Icr {
     /// # Errors
     ///
     /// The refusal says whether the guest sees a #GP, an ESR bit or nothing at all.
-    #[inline]
     pub fn decode(self, format: IcrFormat) -> Result<InterruptMessage, IcrRefusal> {
-        let low = self.into_bits() & 0xFFFF_FFFF;
-        if low & !Self::PLAIN == 0 && self.vector() >= 16 {
-            return Ok(InterruptMessage {
-                destination: self.physical(format),
-                delivery: DeliveryMode::Fixed,
-                vector: self.vector(),
-                trigger: Trigger::Edge,
-            });
-        }
-        self.decode_any(format)
+        self.plain(format)
+            .map_or_else(|| self.decode_any(format), Ok)
     }
 
-    #[inline(never)]
+    /// What the commonest command sends, or `None` if this is not one.
+    #[inline]
+    pub(crate) fn plain(self, format: IcrFormat) -> Option<InterruptMessage> {
+        let low = self.into_bits() & 0xFFFF_FFFF;
+        (low & !Self::PLAIN == 0 && self.vector() >= 16).then(|| InterruptMessage {
+            destination: self.physical(format),
+            delivery: DeliveryMode::Fixed,
+            vector: self.vector(),
+            trigger: Trigger::Edge,
+        })
+    }
+
     fn decode_any(self, format: IcrFormat) -> Result<InterruptMessage, IcrRefusal> {
         if format == IcrFormat::X2apic && self.into_bits() & Self::X2APIC_RESERVED != 0 {
             return Err(IcrRefusal::ReservedBits);
@@ -142,7 +144,10 @@ impl Icr {
             DeliveryMode::Fixed | DeliveryMode::LowestPriority if self.vector() < 16 => {
                 return Err(IcrRefusal::IllegalVector);
             }
-            _ if deasserted => return Err(IcrRefusal::LevelDeassert),
+            DeliveryMode::Fixed | DeliveryMode::LowestPriority if deasserted => {
+                return Err(IcrRefusal::LevelDeassert);
+            }
+            // The other modes have no level (§6.1).
             _ => {}
         }
         let destination = match self.shorthand() {

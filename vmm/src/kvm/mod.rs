@@ -20,6 +20,6 @@ pub use capability::{Capability, Need};
 pub use cpuid::{CpuidError, Recipe};
 pub use host::Host;
 pub use host_error::HostError;
-pub use interrupt::queue_interrupt;
+pub use interrupt::{Injection, queue_interrupt};
 pub use machine::{ApicModel, VmError, create_vm, prepare_vcpu};
 pub use msr_filter::{IA32_APIC_BASE, IA32_TSC_DEADLINE};

@@ -18,7 +18,7 @@ pub use kick::{Place, Presence};
 pub use ports::Ports;
 pub use processor::Processor;
 pub use reset::ResetState;
-pub use run::Vcpu;
+pub use run::{HostTraits, Vcpu};
 pub use run_kernel::KernelVcpu;
 pub use signal::{ThreadId, install as install_kick_signal};
 

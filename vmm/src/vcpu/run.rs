@@ -20,7 +20,7 @@ use super::ports::Ports;
 use super::processor::Processor;
 use super::reset::{ResetState, mirror_base};
 use super::signal::Armed;
-use crate::kvm::queue_interrupt;
+use crate::kvm::Injection;
 use crate::machine::{Ending, Machine};
 use crate::observe::{Cause, Ledger, Tsc};
 
@@ -32,6 +32,15 @@ const SHORTEST_WAIT_NS: u64 = 20_000;
 /// on hosts where lowering CR8 does not exit, and at a second NMI until KVM has delivered the first.
 const RECHECK_NS: u64 = 200_000;
 
+/// What the loop must know of the host's KVM.
+#[derive(Clone, Copy, Debug)]
+pub struct HostTraits {
+    /// Lowering CR8 exits.
+    pub task_priority_exits: bool,
+    /// How interrupts are handed over.
+    pub injection: Injection,
+}
+
 /// A vCPU, its user-space APIC, and the state of the loop between them.
 pub struct Vcpu {
     processor: Processor,
@@ -39,8 +48,7 @@ pub struct Vcpu {
     reset: ResetState,
     timer: TimerFd,
     halt_poll: HaltPoll,
-    /// Lowering CR8 exits on this host.
-    task_priority_exits: bool,
+    host: HostTraits,
     armed_for: Option<u64>,
     /// KVM takes an interrupt now, and the guest's interrupts are on.
     open: bool,
@@ -70,7 +78,7 @@ impl Vcpu {
         reset: ResetState,
         timer: TimerFd,
         halt_poll: HaltPoll,
-        task_priority_exits: bool,
+        host: HostTraits,
     ) -> Self {
         Self {
             processor,
@@ -78,7 +86,7 @@ impl Vcpu {
             reset,
             timer,
             halt_poll,
-            task_priority_exits,
+            host,
             armed_for: None,
             open: false,
             halted: false,
@@ -92,6 +100,7 @@ impl Vcpu {
     #[must_use]
     pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> (Ledger, TimerFd) {
         let mut vcpu = Armed::new(fd);
+        self.host.injection.prepare(vcpu.fd());
         let presence = machine.take_seat(index);
         if let Err(fatal) = self.turn_until_stopped(&mut vcpu, presence, machine) {
             let position = super::position(vcpu.fd());
@@ -266,12 +275,17 @@ impl Vcpu {
         if plan.nmi && apic.take_nmi() {
             vcpu.nmi().map_err(Fatal::Run)?;
             self.nmi_in_kvm = true;
+            // What KVM shares of its events is older than this NMI and must not be written back.
+            self.open = false;
             ledger.nmi_injected(Tsc::now());
         }
         if plan.interrupt
             && let Some(vector) = apic.acknowledge()
         {
-            queue_interrupt(vcpu, vector).map_err(Fatal::Run)?;
+            self.host
+                .injection
+                .queue(vcpu, vector)
+                .map_err(Fatal::Run)?;
             self.open = false;
             ledger.injected(vector, Tsc::now());
         }
@@ -284,7 +298,7 @@ impl Vcpu {
     /// It is never disarmed: one kick too many is harmless.
     fn arm_timer(&mut self, now: Tsc) {
         let Processor { apic, .. } = &self.processor;
-        let held = !self.task_priority_exits && apic.held_by_task_priority();
+        let held = !self.host.task_priority_exits && apic.held_by_task_priority();
         if apic.deadline().is_none() && !held && apic.nmis() == 0 {
             return;
         }

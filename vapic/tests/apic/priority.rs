@@ -1,0 +1,180 @@
+//! Priorities, nesting, EOI, TPR and CR8 (SDM 3A, APIC §8.3 to §8.6).
+
+use vapic::spec::message::{Destination, Trigger};
+
+use crate::driver::register::*;
+use crate::driver::{DOORS, Door, Machine};
+
+#[test]
+fn the_highest_vector_goes_first() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        for vector in [0x31, 0xFE, 0x75] {
+            machine.interrupt(0, vector);
+        }
+        for vector in [0xFE, 0x75, 0x31] {
+            assert_eq!(machine.take(0), Some(vector));
+            machine.end(0);
+        }
+        assert_eq!(machine.take(0), None);
+        assert_eq!(machine.ended, [(0xFE, false), (0x75, false), (0x31, false)]);
+    }
+}
+
+#[test]
+fn higher_classes_nest_and_end_from_the_top() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        for vector in [0x31, 0x45, 0xFE] {
+            machine.interrupt(0, vector);
+            assert_eq!(machine.take(0), Some(vector));
+        }
+        assert_eq!(machine.read_vectors(0, ISR), [0x31, 0x45, 0xFE]);
+        assert_eq!(machine.read(0, PPR), 0xF0);
+        machine.end(0);
+        assert_eq!(machine.read(0, PPR), 0x40);
+        machine.end(0);
+        machine.end(0);
+        assert_eq!(machine.read(0, PPR), 0);
+        assert_eq!(machine.ended, [(0xFE, false), (0x45, false), (0x31, false)]);
+    }
+}
+
+#[test]
+fn a_class_waits_for_its_own_class() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.interrupt(0, 0x41);
+        assert_eq!(machine.take(0), Some(0x41));
+        // Higher in the same class, and the very same vector again: both wait.
+        machine.interrupt(0, 0x4F);
+        machine.interrupt(0, 0x41);
+        assert_eq!(machine.take(0), None);
+        assert_eq!(machine.read_vectors(0, IRR), [0x41, 0x4F]);
+        assert_eq!(machine.read_vectors(0, ISR), [0x41]);
+        machine.end(0);
+        assert_eq!(machine.take(0), Some(0x4F));
+        machine.end(0);
+        assert_eq!(machine.take(0), Some(0x41));
+    }
+}
+
+#[test]
+fn an_end_without_service_does_nothing() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.end(0);
+        machine.interrupt(0, 0x40);
+        machine.drain(0);
+        machine.end(0);
+        assert_eq!(machine.ended, []);
+        assert_eq!(machine.take(0), Some(0x40), "a request is not ended");
+    }
+}
+
+#[test]
+fn the_task_priority_holds_back_its_class_and_below() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.interrupt(0, 0x50);
+        machine.drain(0);
+        for (tpr, takes, held) in [
+            (0x00, true, false),
+            (0x40, true, false),
+            (0x4F, true, false),
+            (0x50, false, true),
+            (0x5F, false, true),
+            (0xF0, false, true),
+        ] {
+            machine.write(0, TPR, tpr);
+            let apic = &machine.apics[0];
+            let state = (apic.deliverable().is_some(), apic.held_by_task_priority());
+            assert_eq!(state, (takes, held), "TPR {tpr:#x}");
+            assert_eq!(machine.read(0, PPR), tpr);
+        }
+    }
+}
+
+#[test]
+fn what_is_in_service_is_not_held_by_the_task_priority() {
+    let mut machine = Machine::new(Door::Msr, 1);
+    machine.interrupt(0, 0x60);
+    assert_eq!(machine.take(0), Some(0x60));
+    machine.interrupt(0, 0x61);
+    machine.drain(0);
+    machine.write(0, TPR, 0x90);
+    assert!(
+        !machine.apics[0].held_by_task_priority(),
+        "the class in service holds it back"
+    );
+    machine.end(0);
+    assert!(machine.apics[0].held_by_task_priority());
+}
+
+/// PPR takes its sub-class from the TPR if the TPR's class is at least that in service.
+#[test]
+fn processor_priority() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.interrupt(0, 0x5A);
+        assert_eq!(machine.take(0), Some(0x5A));
+        for (tpr, ppr) in [
+            (0, 0x50),
+            (0x4F, 0x50),
+            (0x53, 0x53),
+            (0x67, 0x67),
+            (0xFF, 0xFF),
+        ] {
+            machine.write(0, TPR, tpr);
+            assert_eq!(machine.read(0, PPR), ppr, "TPR {tpr:#x}");
+            assert_eq!(u32::from(machine.apics[0].processor_priority()), ppr);
+        }
+    }
+}
+
+#[test]
+fn cr8_is_the_class_and_keeps_the_sub_class_until_it_moves() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.write(0, TPR, 0x5C);
+        assert_eq!(machine.apics[0].cr8(), 5);
+        // What was loaded into the processor comes back at each exit.
+        machine.apics[0].set_cr8(5);
+        assert_eq!(machine.read(0, TPR), 0x5C);
+        machine.apics[0].set_cr8(7);
+        assert_eq!(machine.read(0, TPR), 0x70);
+        machine.apics[0].set_cr8(0);
+        assert_eq!((machine.read(0, TPR), machine.apics[0].cr8()), (0, 0));
+        machine.apics[0].set_cr8(0xFF);
+        assert_eq!(machine.read(0, TPR), 0xF0, "CR8 has four bits");
+    }
+}
+
+#[test]
+fn cr8_works_while_the_apic_is_disabled() {
+    let mut machine = Machine::at_power_up(1);
+    machine.write_base(0, 0xFEE0_0100).unwrap();
+    machine.apics[0].set_cr8(9);
+    assert_eq!(machine.apics[0].cr8(), 9);
+}
+
+#[test]
+fn the_trigger_mode_is_decided_at_acceptance_and_left_alone_by_the_end() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.post(Destination::Physical(0), 0x60, Trigger::Level);
+        assert_eq!(machine.take(0), Some(0x60));
+        assert_eq!(machine.read_vectors(0, TMR), [0x60]);
+        machine.end(0);
+        assert_eq!(machine.read_vectors(0, TMR), [0x60], "the end leaves it");
+        machine.interrupt(0, 0x60);
+        assert_eq!(machine.take(0), Some(0x60));
+        assert_eq!(
+            machine.read_vectors(0, TMR),
+            [],
+            "the next acceptance clears it"
+        );
+        machine.end(0);
+        assert_eq!(machine.ended, [(0x60, true), (0x60, false)]);
+    }
+}
