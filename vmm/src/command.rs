@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +68,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         } else {
             Console::Stdout
         },
+        blobs: Vec::new(),
     };
     let run = Vm::new(&host, &config)?.run()?;
     let report = collect(args, run);
@@ -135,19 +136,23 @@ fn waiting(mailbox: &vapic::Waiting) -> Waiting {
         nmis,
         init,
         start_up,
+        smi,
+        ext_int,
         overtaken,
     } = *mailbox;
     let vapic::Overtaken {
         nmis: nmis_overtaken,
         start_ups,
-        smis: _,
-        ext_ints: _,
+        smis,
+        ext_ints,
     } = overtaken;
     Waiting::default()
         .with(Kind::Vector, vectors.into())
         .with(Kind::Nmi, u64::from(nmis) + u64::from(nmis_overtaken))
         .with(Kind::Init, init.into())
         .with(Kind::StartUp, u64::from(start_up) + u64::from(start_ups))
+        .with(Kind::Smi, u64::from(smi) + u64::from(smis))
+        .with(Kind::Other, u64::from(ext_int) + u64::from(ext_ints))
 }
 
 /// Where the report goes.
@@ -161,7 +166,13 @@ impl Output {
         let Some(path) = path else {
             return Ok(Self::Stdout);
         };
-        match File::create(&path) {
+        // What an earlier run wrote stays until there is something to put in its place.
+        let opened = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path);
+        match opened {
             Ok(file) => Ok(Self::File { path, file }),
             Err(source) => Err(InputError::ReportFile { path, source }),
         }
@@ -174,11 +185,19 @@ impl Output {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 other => other.context("cannot write the report"),
             },
-            Self::File { path, file } => file
-                .write_all(text.as_bytes())
-                .with_context(|| format!("cannot write the report to {path:?}")),
+            Self::File { path, file } => {
+                replace(file, text).with_context(|| format!("cannot write the report to {path:?}"))
+            }
         }
     }
+}
+
+fn replace(file: &mut File, text: &str) -> io::Result<()> {
+    // A device or a pipe has no length to set.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// `vapic decode`.

@@ -8,6 +8,7 @@ use anyhow::Context;
 use kvm_bindings::CpuId;
 use kvm_ioctls::{VcpuFd, VmFd};
 use vapic::{Config, Fabric, LocalApic};
+use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::timerfd::TimerFd;
 
 use crate::boot::{self, Entry, Kernel};
@@ -37,6 +38,17 @@ pub struct VmConfig {
     pub apic: ApicModel,
     /// Where its serial port prints.
     pub console: Console,
+    /// Data to find in memory beside the kernel.
+    pub blobs: Vec<Blob>,
+}
+
+/// Bytes for the guest at a fixed place of its memory.
+#[derive(Clone, Debug, Default)]
+pub struct Blob {
+    /// Guest-physical address.
+    pub address: u64,
+    /// What to put there.
+    pub bytes: Vec<u8>,
 }
 
 /// A VM ready to run.
@@ -46,7 +58,7 @@ pub struct Vm {
     threads: Vec<(VcpuFd, Loop)>,
     timers: Vec<RawFd>,
     /// Kept until the threads have ended: KVM maps it, and has no other owner.
-    _memory: GuestMemory,
+    memory: GuestMemory,
     _vm: VmFd,
     fabric: Option<Arc<Fabric>>,
 }
@@ -69,6 +81,8 @@ pub struct Run {
     pub waiting: Vec<vapic::Waiting>,
     /// When it was over.
     pub ended: Tsc,
+    /// The guest's memory as it was left.
+    pub memory: GuestMemory,
 }
 
 impl Vm {
@@ -115,6 +129,12 @@ impl Vm {
         );
         let entry = boot::load(&memory, &config.kernel, command_line.trim_start())?;
 
+        for Blob { address, bytes } in &config.blobs {
+            memory
+                .write_slice(bytes, GuestAddress(*address))
+                .with_context(|| format!("no room for {} bytes at {address:#x}", bytes.len()))?;
+        }
+
         // 5. The shared part, then one vCPU after the other.
         let machine = Arc::new(Machine::new(config.vcpus as usize, config.console)?);
         let observer = Observer::new(
@@ -138,7 +158,7 @@ impl Vm {
             observer,
             threads,
             timers,
-            _memory: memory,
+            memory,
             _vm: vm,
             fabric,
         })
@@ -156,7 +176,7 @@ impl Vm {
             threads,
             timers,
             fabric,
-            _memory,
+            memory,
             _vm,
         } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
@@ -211,6 +231,7 @@ impl Vm {
             observer,
             waiting,
             ended,
+            memory,
         })
     }
 }

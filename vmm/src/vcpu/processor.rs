@@ -23,6 +23,8 @@ pub struct Processor {
     router: Router,
     machine: Arc<Machine>,
     clock: Clock,
+    /// Taken from the mailbox and not yet handed to the loop.
+    arrivals: Option<Arrivals>,
 }
 
 impl Processor {
@@ -45,6 +47,7 @@ impl Processor {
             router,
             machine,
             clock,
+            arrivals: None,
         }
     }
 
@@ -60,26 +63,48 @@ impl Processor {
         self.clock.nanoseconds(self.clock.elapsed(at))
     }
 
-    /// Lets time pass and takes what other threads have left.
+    /// Lets time pass and takes what other threads have left; arrivals that are no vectors come out
+    /// in order, one batch a call, until there are none.
     pub fn arrive(&mut self, now: Tsc) -> Option<Arrivals> {
+        let earlier = self.arrivals.take();
+        if earlier.is_none() {
+            self.drain(now);
+            return self.arrivals.take();
+        }
+        earlier
+    }
+
+    /// Takes what has been posted before this moment, so that a register read shows it: a sender
+    /// whose ICR write is complete may have told the target so through memory.
+    fn drain(&mut self, now: Tsc) {
         let time = self.time(now);
         self.apic.advance(time);
-        let mailbox = self.fabric.mailbox(self.index)?;
+        let Some(mailbox) = self.fabric.mailbox(self.index) else {
+            return;
+        };
         let ledger = &mut self.ledger;
         let arrivals = self.apic.drain(mailbox, |vector, acceptance| {
             ledger.drained(vector, acceptance);
         });
-        if let Some(arrivals) = &arrivals {
-            ledger.arrived(arrivals);
+        if let Some(arrivals) = arrivals {
+            ledger.arrived(&arrivals);
             if arrivals.init {
                 self.fabric.publish(self.index, self.apic.identity());
             }
+            self.arrivals = Some(arrivals);
         }
-        arrivals
+    }
+
+    /// Before an access is answered. Nothing more is taken while an INIT waits to be performed.
+    fn before_access(&mut self, now: Tsc) {
+        if self.arrivals.is_none() {
+            self.drain(now);
+        }
     }
 
     /// The guest reads the APIC page.
     pub fn read_page(&mut self, offset: u32, data: &mut [u8], now: Tsc) {
+        self.before_access(now);
         let time = self.time(now);
         self.apic.read_page(offset, data, time);
     }
@@ -94,6 +119,7 @@ impl Processor {
 
     /// The guest reads an MSR that KVM leaves to us; an MSR that nobody has takes #GP.
     pub fn read_msr(&mut self, exit: ReadMsrExit<'_>, now: Tsc) {
+        self.before_access(now);
         let time = self.time(now);
         match self.apic.read_msr(exit.index, time) {
             Ok(value) => *exit.data = value,

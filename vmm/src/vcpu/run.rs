@@ -122,7 +122,7 @@ impl Vcpu {
         let mut exited: Option<(Cause, Tsc)> = None;
         while !machine.is_stopping() {
             let now = Tsc::now();
-            if let Some(arrivals) = self.processor.arrive(now) {
+            while let Some(arrivals) = self.processor.arrive(now) {
                 self.reset_as_told(vcpu.fd(), &arrivals)?;
             }
             if let Some(place) = self.resting_place(vcpu.fd())? {
