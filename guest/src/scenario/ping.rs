@@ -110,7 +110,8 @@ fn measure(mode: Mode, state: Target, target: &Cpu, rounds: u32, job: fn()) -> R
         ROUND_TRIP.record(seen - sent);
         if state == Target::Masked {
             let unmasked = UNMASKED[usize::from(round % 2 == 1)].load(Relaxed);
-            BEYOND.record(seen.saturating_sub(unmasked));
+            // A sender that was held up may send when the target has already unmasked.
+            BEYOND.record(seen.saturating_sub(unmasked.max(sent)));
         }
     }
     wait::spin_until(target, "does not end a ping", |cpu| {

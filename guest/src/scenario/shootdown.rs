@@ -209,6 +209,8 @@ impl Phase {
             cpu.stale.store(0, Relaxed);
         }
         DURATION.restart();
+        // Pages that a smaller phase left out still show an older value.
+        ring3::run(|| paging::remap(pages, ANNOUNCED.load(Relaxed)));
         processors::dispatch(targets, be_target)?;
 
         for round in 1..=checked {
