@@ -54,8 +54,9 @@ impl ThreadId {
     /// The calling thread.
     #[must_use]
     pub fn current() -> Self {
-        // SAFETY: gettid has no preconditions.
-        Self(unsafe { libc::gettid() })
+        // SAFETY: gettid has no preconditions. The system call, as older C libraries lack a wrapper.
+        let id = unsafe { libc::syscall(libc::SYS_gettid) };
+        Self(pid_t::try_from(id).expect("a thread id has 32 bits"))
     }
 
     /// Sends the kick signal. A thread that has ended is no error: it has nothing left to look at.
