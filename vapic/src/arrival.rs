@@ -40,6 +40,10 @@ pub struct Arrivals {
     pub overtaken: Overtaken,
 }
 
+/// The word of the vectors from 192 up, where operating systems have their IPIs and timers: what
+/// waits there alone takes a short way.
+const HIGHEST: u8 = 3;
+
 impl LocalApic {
     /// Takes all that waits in the mailbox; `each` learns what became of every vector.
     ///
@@ -50,34 +54,56 @@ impl LocalApic {
         mailbox: &Mailbox,
         mut each: impl FnMut(u8, Acceptance),
     ) -> Option<Arrivals> {
+        if !mailbox.holds_any_but_highest() {
+            if !mailbox.has_edge(HIGHEST) {
+                return None;
+            }
+            if self.takes_highest_plainly() {
+                let arrived = Bits {
+                    index: HIGHEST,
+                    word: mailbox.take_edge(HIGHEST),
+                };
+                *self.requests.word_mut(HIGHEST) = arrived.word;
+                arrived.for_each(|vector| each(vector, Acceptance::Accepted));
+                return None;
+            }
+        }
+        self.drain_all(mailbox, each)
+    }
+
+    /// Whether edge requests in the highest word become requests and nothing else.
+    #[inline]
+    fn takes_highest_plainly(&mut self) -> bool {
+        let taken = *self.requests.word_mut(HIGHEST) | *self.level.word_mut(HIGHEST);
+        taken == 0 && self.spurious.enabled()
+    }
+
+    #[inline(never)]
+    fn drain_all(
+        &mut self,
+        mailbox: &Mailbox,
+        mut each: impl FnMut(u8, Acceptance),
+    ) -> Option<Arrivals> {
+        let signals = mailbox.take_signals();
         // INIT goes first: it disables the APIC, which then refuses vectors that came before it.
-        let arrivals = match mailbox.take_signals() {
-            Signals::NONE => None,
-            signals => Some(self.take_signals(signals)),
-        };
+        let arrivals = signals.has_arrivals().then(|| self.take_signals(signals));
         for index in 0..4 {
-            let word = mailbox.take_edge(index);
-            if word != 0 {
+            if mailbox.has_edge(index) {
+                let word = mailbox.take_edge(index);
                 self.accept(Bits { index, word }, Trigger::Edge, &mut each);
             }
         }
-        if mailbox.has_level() {
-            self.drain_level(mailbox, &mut each);
+        // Level comes last, so that a vector that arrived both ways ends with a broadcast.
+        if signals.level() {
+            for index in 0..4 {
+                let word = mailbox.take_level(index);
+                self.accept(Bits { index, word }, Trigger::Level, &mut each);
+            }
         }
         arrivals
     }
 
-    /// Level requests come second, so that a vector that arrived both ways ends with a broadcast.
-    #[cold]
-    fn drain_level(&mut self, mailbox: &Mailbox, each: &mut impl FnMut(u8, Acceptance)) {
-        for index in 0..4 {
-            let word = mailbox.take_level(index);
-            self.accept(Bits { index, word }, Trigger::Level, each);
-        }
-    }
-
     /// Accepts the vectors of one word.
-    #[inline]
     fn accept(
         &mut self,
         mut arrived: Bits,
@@ -104,12 +130,15 @@ impl LocalApic {
             Trigger::Level => *triggers |= word,
         }
         for vector in arrived {
-            let acceptance = if merged >> (vector & 63) & 1 == 0 {
-                Acceptance::Accepted
-            } else {
-                Acceptance::Merged
-            };
-            each(vector, acceptance);
+            let was_set = merged >> (vector & 63) & 1 != 0;
+            each(
+                vector,
+                if was_set {
+                    Acceptance::Merged
+                } else {
+                    Acceptance::Accepted
+                },
+            );
         }
     }
 

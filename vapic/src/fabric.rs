@@ -7,9 +7,9 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use crate::mailbox::{Mailbox, Posted};
+use crate::mailbox::{Content, Mailbox, Posted};
 use crate::routing::{Identity, MAX_APICS, Map};
-use crate::spec::message::InterruptMessage;
+use crate::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Why a set of APICs cannot form a fabric.
@@ -135,26 +135,17 @@ impl Router {
         )
     }
 
-    #[inline]
-    fn refresh(&mut self) {
-        if self.fabric.generation.0.load(Ordering::Acquire) != self.generation {
-            self.renew();
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn renew(&mut self) {
-        (self.map, self.generation) = Self::newest(&self.fabric);
-    }
-
     /// Calls `each` with the index of every APIC that the message reaches.
     #[inline]
     pub fn for_each_target(&mut self, message: &InterruptMessage, mut each: impl FnMut(usize)) {
-        self.refresh();
-        match self.map.unicast(message) {
-            Some(index) => each(index),
-            None => self.map.for_each_target(self.source, *message, each),
+        let (destination, content) = (message.destination, Content::of(message));
+        match self.plain_target(destination, content) {
+            Some(index) if index < self.fabric.mailboxes.len() => each(index),
+            Some(_) => {}
+            None => {
+                self.refresh();
+                self.for_each_known(destination, content, |index, _| each(index));
+            }
         }
     }
 
@@ -164,24 +155,73 @@ impl Router {
     /// guest or sleeps, whatever the outcome of the post: it must be sticky.
     #[inline]
     pub fn deliver(&mut self, message: &InterruptMessage, mut wake: impl FnMut(usize, Posted)) {
-        self.refresh();
-        match self.map.unicast(message) {
+        let (destination, content) = (message.destination, Content::of(message));
+        match self.plain_target(destination, content) {
             Some(index) => {
                 if let Some(mailbox) = self.fabric.mailboxes.get(index) {
-                    wake(index, mailbox.post(message));
+                    wake(index, mailbox.leave(content));
                 }
             }
-            None => self.deliver_to_many(*message, wake),
+            None => self.deliver_any(destination, content, wake),
+        }
+    }
+
+    /// The one target of the commonest message, fixed and to one ID, if the newest map is at hand.
+    ///
+    /// All else goes a longer way, out of line.
+    #[inline]
+    fn plain_target(&self, destination: Destination, content: Content) -> Option<usize> {
+        let is_newest = self.fabric.generation.0.load(Ordering::Acquire) == self.generation;
+        match (destination, content.delivery, content.trigger) {
+            (Destination::Physical(id), DeliveryMode::Fixed, Trigger::Edge) if is_newest => {
+                self.map.with_id(id)
+            }
+            _ => None,
         }
     }
 
     #[inline(never)]
-    fn deliver_to_many(&self, message: InterruptMessage, mut wake: impl FnMut(usize, Posted)) {
+    fn deliver_any(
+        &mut self,
+        destination: Destination,
+        content: Content,
+        mut wake: impl FnMut(usize, Posted),
+    ) {
+        self.refresh();
+        if !content.is_edge() {
+            return self.for_each_known(destination, content, |index, mailbox| {
+                wake(index, mailbox.leave(content));
+            });
+        }
+        // On a vector: nothing in the loop but the post and the wake.
         let mailboxes = &self.fabric.mailboxes;
-        self.map.for_each_target(self.source, message, |index| {
-            if let Some(mailbox) = mailboxes.get(index) {
-                wake(index, mailbox.post(&message));
-            }
-        });
+        self.map
+            .for_each_target(self.source, destination, content, |index| {
+                if let Some(mailbox) = mailboxes.get(index) {
+                    wake(index, mailbox.leave_edge(content.vector));
+                }
+            });
+    }
+
+    /// Calls `each` for every target by the map at hand.
+    #[inline(never)]
+    fn for_each_known(
+        &self,
+        destination: Destination,
+        content: Content,
+        mut each: impl FnMut(usize, &Mailbox),
+    ) {
+        self.map
+            .for_each_target(self.source, destination, content, |index| {
+                if let Some(mailbox) = self.fabric.mailboxes.get(index) {
+                    each(index, mailbox);
+                }
+            });
+    }
+
+    fn refresh(&mut self) {
+        if self.fabric.generation.0.load(Ordering::Acquire) != self.generation {
+            (self.map, self.generation) = Self::newest(&self.fabric);
+        }
     }
 }

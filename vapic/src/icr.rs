@@ -27,24 +27,24 @@ impl LocalApic {
         reason = "the two halves are stored apart"
     )]
     pub(crate) fn command_x2apic(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
+        let icr = Icr::from_bits(value);
+        if let Some(message) = icr.plain(IcrFormat::X2apic) {
+            (self.command_low, self.command_high) = (value as u32, (value >> 32) as u32);
+            return Ok(Effect::Send(message));
+        }
         if value & Icr::X2APIC_RESERVED != 0 {
             return Err(GeneralProtection);
         }
-        self.command_low = value as u32 & !STATUS;
-        self.command_high = (value >> 32) as u32;
-        let icr = Icr::from_bits(value);
-        Ok(match icr.plain(IcrFormat::X2apic) {
-            Some(message) => Effect::Send(message),
-            None => self
-                .command_any(icr, IcrFormat::X2apic)
-                .map_or(Effect::None, Effect::Send),
-        })
+        (self.command_low, self.command_high) = (value as u32 & !STATUS, (value >> 32) as u32);
+        Ok(self
+            .command_any(icr, IcrFormat::X2apic)
+            .map_or(Effect::None, Effect::Send))
     }
 
     /// Any command: what goes out, if anything does.
     #[inline(never)]
     fn command_any(&mut self, icr: Icr, format: IcrFormat) -> Option<InterruptMessage> {
-        let decoded = icr.decode(format);
+        let decoded = icr.decode_any(format);
         if let Err(refusal) = decoded {
             self.refuse(refusal);
         }

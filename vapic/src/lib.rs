@@ -62,6 +62,7 @@ mod arrival;
 mod error;
 mod fabric;
 mod icr;
+mod ioapic;
 mod local_apic;
 mod lvt;
 mod mailbox;
@@ -77,6 +78,7 @@ mod xapic;
 
 pub use arrival::{Acceptance, Arrivals};
 pub use fabric::{Fabric, FabricError, Router};
+pub use ioapic::{IoApic, IoApicConfig, IoApicRefusal, IoApicState, PinState, Pins, Polarity};
 pub use local_apic::{Config, Effect, LocalApic};
 pub use mailbox::{Mailbox, Overtaken, Posted, Waiting};
 pub use mode::Mode;

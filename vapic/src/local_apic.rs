@@ -8,6 +8,7 @@ use crate::GeneralProtection;
 use crate::error::Errors;
 use crate::lvt::Lvt;
 use crate::mode::Mode;
+use crate::priority::TaskPriority;
 use crate::routing::{Identity, LogicalModel};
 use crate::spec::base::{ApicBase, DEFAULT_APIC_PAGE};
 use crate::spec::error::ErrorStatus;
@@ -29,8 +30,11 @@ pub struct Config {
 }
 
 /// What the host must do after an access.
+// A tag of its own keeps the fields of one effect from overlapping those of another, so that they
+// all stay in processor registers where the host's handling is compiled into the access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[repr(u8)]
 pub enum Effect {
     /// Nothing.
     None,
@@ -71,7 +75,7 @@ impl From<Concerns> for Effect {
 #[derive(Clone, Debug)]
 pub struct LocalApic {
     pub(crate) mode: Mode,
-    pub(crate) task_priority: u8,
+    pub(crate) task_priority: TaskPriority,
     pub(crate) in_service: InService,
     pub(crate) requests: VectorSet,
     pub(crate) level: VectorSet,
@@ -108,7 +112,7 @@ impl LocalApic {
             .with_bootstrap(config.bootstrap);
         Self {
             mode: Mode::Xapic,
-            task_priority: 0,
+            task_priority: TaskPriority::LOWEST,
             in_service: InService::default(),
             requests: VectorSet::EMPTY,
             level: VectorSet::EMPTY,
@@ -232,12 +236,15 @@ impl LocalApic {
     /// Lets time reach `now` in ns: an expired timer raises its interrupt, or loses it if masked.
     #[inline]
     pub fn advance(&mut self, now: u64) {
-        if self
-            .timer
-            .deadline()
-            .is_some_and(|deadline| deadline <= now)
-            && self.timer.advance(now)
-        {
+        if self.timer.is_due(now) {
+            self.expire(now);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn expire(&mut self, now: u64) {
+        if self.timer.advance(now) {
             self.raise(LvtSource::Timer);
         }
     }

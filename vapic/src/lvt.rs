@@ -2,6 +2,12 @@
 
 use crate::spec::lvt::{LvtEntry, LvtSource};
 
+/// Bits that a guest cannot change, in the entries that have them; no other entry ever sets one.
+const READ_ONLY: u32 = LvtEntry::new()
+    .with_delivery_status(true)
+    .with_remote_irr(true)
+    .into_bits();
+
 #[derive(Clone, Debug)]
 pub(crate) struct Lvt {
     entries: [LvtEntry; LvtSource::COUNT],
@@ -18,15 +24,14 @@ impl Lvt {
     }
 
     /// Stores what a guest may change; the entry stays masked while the APIC is software-disabled.
+    #[inline]
     pub(crate) const fn write(&mut self, source: LvtSource, value: u32, software_enabled: bool) {
-        let entry = LvtEntry::from_bits(value & source.writable());
-        let kept = self.get(source).into_bits() & source.read_only();
-        let entry = LvtEntry::from_bits(entry.into_bits() | kept);
-        self.entries[source as usize] = if software_enabled {
-            entry
-        } else {
-            entry.with_masked(true)
-        };
+        let entry = &mut self.entries[source as usize];
+        let kept = entry.into_bits() & READ_ONLY;
+        *entry = LvtEntry::from_bits(value & source.writable() | kept);
+        if !software_enabled {
+            entry.set_masked(true);
+        }
     }
 
     /// Software disable masks every entry.

@@ -25,13 +25,16 @@ pub struct Mailbox {
 
 /// What became of a post.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Posted {
+    // Were the first two 0 and 1, compilers would shift the old word instead of testing a bit of
+    // it, and a post would be a loop of compare-and-exchange instead of one `lock bts`.
     /// The request is new.
-    New,
+    New = 0,
     /// An equal request was waiting already: the two will be one interrupt.
-    Coalesced,
+    Coalesced = 3,
     /// No APIC takes such a message.
-    Unsupported,
+    Unsupported = 4,
 }
 
 /// The requests that are no vectors, as one word so that their order is kept.
@@ -50,8 +53,8 @@ impl Signals {
     const EXT_INT: u64 = 1 << 5;
     const WAITING: u64 = 0xFF;
     const START_PAGE: u64 = 0xFF << 8;
-
-    pub(crate) const NONE: Self = Self(0);
+    /// Level requests wait in words of their own.
+    const LEVEL: u64 = 1 << 63;
 
     /// NMIs that wait, two at most: one being handled and one latched is all a processor keeps.
     pub(crate) const fn nmis(self) -> u8 {
@@ -76,6 +79,15 @@ impl Signals {
 
     pub(crate) const fn ext_int(self) -> bool {
         self.0 & Self::EXT_INT != 0
+    }
+
+    pub(crate) const fn level(self) -> bool {
+        self.0 & Self::LEVEL != 0
+    }
+
+    /// Whether there is anything but level requests.
+    pub(crate) const fn has_arrivals(self) -> bool {
+        self.0 & !Self::LEVEL != 0
     }
 
     pub(crate) const fn overtaken(self) -> Overtaken {
@@ -144,6 +156,10 @@ pub struct Waiting {
     pub init: bool,
     /// A start-up IPI.
     pub start_up: bool,
+    /// A system-management interrupt.
+    pub smi: bool,
+    /// An external interrupt.
+    pub ext_int: bool,
     /// What that INIT overtook.
     pub overtaken: Overtaken,
 }
@@ -161,6 +177,46 @@ pub struct Overtaken {
     pub ext_ints: u8,
 }
 
+/// A message without its destination; small enough for a processor register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Content {
+    pub(crate) delivery: DeliveryMode,
+    pub(crate) vector: u8,
+    pub(crate) trigger: Trigger,
+}
+
+impl Content {
+    #[inline]
+    pub(crate) const fn of(message: &InterruptMessage) -> Self {
+        let InterruptMessage {
+            delivery,
+            vector,
+            trigger,
+            ..
+        } = *message;
+        Self {
+            delivery,
+            vector,
+            trigger,
+        }
+    }
+
+    /// Whether it asks for an interrupt on its vector.
+    #[inline]
+    const fn is_vector(self) -> bool {
+        matches!(
+            self.delivery,
+            DeliveryMode::Fixed | DeliveryMode::LowestPriority
+        )
+    }
+
+    /// Whether it asks for that once, as an event.
+    #[inline]
+    pub(crate) const fn is_edge(self) -> bool {
+        self.is_vector() && matches!(self.trigger, Trigger::Edge)
+    }
+}
+
 impl Mailbox {
     pub(crate) fn new() -> Self {
         Self {
@@ -176,27 +232,33 @@ impl Mailbox {
     /// ordered against the owner's taking of it, and the second event would be lost.
     #[inline]
     pub fn post(&self, message: &InterruptMessage) -> Posted {
-        let InterruptMessage {
-            delivery,
-            vector,
-            trigger,
-            ..
-        } = *message;
-        match (delivery, trigger) {
-            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Edge) => {
-                request(&self.edge, vector)
-            }
-            _ => self.post_rarer(delivery, vector, trigger),
+        self.leave(Content::of(message))
+    }
+
+    #[inline]
+    pub(crate) fn leave(&self, content: Content) -> Posted {
+        if content.is_edge() {
+            self.leave_edge(content.vector)
+        } else {
+            self.leave_rarer(content)
         }
     }
 
+    /// A request on a vector, edge-triggered.
+    #[inline]
+    pub(crate) fn leave_edge(&self, vector: u8) -> Posted {
+        request(&self.edge, vector)
+    }
+
     #[inline(never)]
-    fn post_rarer(&self, delivery: DeliveryMode, vector: u8, trigger: Trigger) -> Posted {
-        match (delivery, trigger) {
-            (DeliveryMode::Fixed | DeliveryMode::LowestPriority, Trigger::Level) => {
-                request(&self.level, vector)
-            }
-            _ => self.signal(delivery, vector),
+    fn leave_rarer(&self, content: Content) -> Posted {
+        if content.is_vector() {
+            let posted = request(&self.level, content.vector);
+            // After the request, so that whoever takes the flag finds the request.
+            self.signals.fetch_or(Signals::LEVEL, Ordering::AcqRel);
+            posted
+        } else {
+            self.signal(content.delivery, content.vector)
         }
     }
 
@@ -220,8 +282,7 @@ impl Mailbox {
     #[must_use]
     #[inline]
     pub fn is_empty(&self) -> bool {
-        let words = self.edge.iter().chain(&self.level).chain([&self.signals]);
-        words.fold(0, |any, word| any | word.load(Ordering::Relaxed)) == 0
+        !self.holds_any_but_highest() && !self.has_edge(3)
     }
 
     /// What waits, for the account at the end of a run.
@@ -236,33 +297,47 @@ impl Mailbox {
             nmis: signals.nmis(),
             init: signals.init(),
             start_up: signals.start_page().is_some(),
+            smi: signals.smi(),
+            ext_int: signals.ext_int(),
             overtaken: signals.overtaken(),
         }
+    }
+
+    /// Whether word `index` of the edge requests holds any.
+    #[inline]
+    pub(crate) fn has_edge(&self, index: u8) -> bool {
+        self.edge[usize::from(index & 3)].load(Ordering::Relaxed) != 0
     }
 
     /// Takes word `index` of the edge requests.
     #[inline]
     pub(crate) fn take_edge(&self, index: u8) -> u64 {
-        take(&self.edge[usize::from(index & 3)])
+        self.edge[usize::from(index & 3)].swap(0, Ordering::AcqRel)
     }
 
     /// Takes word `index` of the level requests.
     #[inline]
     pub(crate) fn take_level(&self, index: u8) -> u64 {
-        take(&self.level[usize::from(index & 3)])
+        self.level[usize::from(index & 3)].swap(0, Ordering::AcqRel)
     }
 
-    /// Whether any level request waits.
+    /// Whether anything waits but edge requests in their highest word.
     #[inline]
-    pub(crate) fn has_level(&self) -> bool {
-        let words = self.level.iter();
-        words.fold(0, |any, word| any | word.load(Ordering::Relaxed)) != 0
+    pub(crate) fn holds_any_but_highest(&self) -> bool {
+        let [lowest, second, third, _] = &self.edge;
+        let words = [&self.signals, lowest, second, third];
+        words
+            .into_iter()
+            .fold(0, |any, word| any | word.load(Ordering::Relaxed))
+            != 0
     }
 
-    /// Takes the requests that are no vectors.
-    #[inline]
+    /// Takes the requests that are no edge requests.
     pub(crate) fn take_signals(&self) -> Signals {
-        Signals(take(&self.signals))
+        match self.signals.load(Ordering::Relaxed) {
+            0 => Signals(0),
+            _ => Signals(self.signals.swap(0, Ordering::AcqRel)),
+        }
     }
 }
 
@@ -273,15 +348,5 @@ fn request(words: &[AtomicU64; 4], vector: u8) -> Posted {
         Posted::New
     } else {
         Posted::Coalesced
-    }
-}
-
-/// Takes a word; one that is empty is not written, so its line stays shared with the posters.
-#[inline]
-fn take(word: &AtomicU64) -> u64 {
-    if word.load(Ordering::Relaxed) == 0 {
-        0
-    } else {
-        word.swap(0, Ordering::AcqRel)
     }
 }

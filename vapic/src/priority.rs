@@ -1,7 +1,38 @@
 //! Accepting, prioritising, acknowledging and ending interrupts (SDM 3A, APIC §8.3 to §8.5).
 
 use crate::local_apic::{Effect, LocalApic};
-use crate::vector::VectorSet;
+use crate::vector::{VectorSet, highest_of};
+
+/// The task priority register.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TaskPriority {
+    value: u8,
+    /// The last vector of its class.
+    ceiling: u8,
+}
+
+impl TaskPriority {
+    pub(crate) const LOWEST: Self = Self::new(0);
+
+    #[inline]
+    pub(crate) const fn new(value: u8) -> Self {
+        Self {
+            value,
+            ceiling: value | 0xF,
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn value(self) -> u8 {
+        self.value
+    }
+
+    /// Whether `vector` is of a higher class.
+    #[inline]
+    const fn is_below(self, vector: u8) -> bool {
+        vector > self.ceiling
+    }
+}
 
 impl LocalApic {
     /// The processor priority: the class below which nothing is taken, and its sub-class (§8.3.1).
@@ -9,8 +40,9 @@ impl LocalApic {
     #[inline]
     pub fn processor_priority(&self) -> u8 {
         let class = self.in_service.highest_class();
-        if self.task_priority >> 4 >= class {
-            self.task_priority
+        let task_priority = self.task_priority.value();
+        if task_priority >> 4 >= class {
+            task_priority
         } else {
             class << 4
         }
@@ -18,11 +50,10 @@ impl LocalApic {
 
     /// The vector that the processor would take now if its interrupts are on.
     #[must_use]
-    #[inline(always)]
+    #[inline]
     pub fn deliverable(&self) -> Option<u8> {
-        let vector = self.requests.highest()?;
-        // Its class must exceed both that of the task priority and all that are in service.
-        (vector > self.task_priority | 0xF && self.in_service.is_below(vector)).then_some(vector)
+        let class = self.processor_priority() >> 4;
+        self.requests.highest().filter(|vector| vector >> 4 > class)
     }
 
     /// Whether a request waits that nothing but the task priority holds back.
@@ -32,7 +63,7 @@ impl LocalApic {
     pub fn held_by_task_priority(&self) -> bool {
         self.requests.highest().is_some_and(|vector| {
             let class = vector >> 4;
-            class > self.in_service.highest_class() && class <= self.task_priority >> 4
+            class > self.in_service.highest_class() && class <= self.cr8()
         })
     }
 
@@ -42,6 +73,23 @@ impl LocalApic {
     /// been acknowledged cannot be taken back.
     #[inline(always)]
     pub fn acknowledge(&mut self) -> Option<u8> {
+        let word = self.requests.highest_word();
+        if word == 0 {
+            return self.acknowledge_lower();
+        }
+        let vector = highest_of(3, word);
+        // The same as being of a higher class than the processor priority.
+        if !self.in_service.is_below(vector) || !self.task_priority.is_below(vector) {
+            return None;
+        }
+        self.requests.remove(vector);
+        self.in_service.begin(vector);
+        Some(vector)
+    }
+
+    /// The same below 192.
+    #[inline(never)]
+    fn acknowledge_lower(&mut self) -> Option<u8> {
         let vector = self.deliverable()?;
         self.requests.remove(vector);
         self.in_service.begin(vector);
@@ -64,7 +112,7 @@ impl LocalApic {
     #[must_use]
     #[inline]
     pub const fn cr8(&self) -> u8 {
-        self.task_priority >> 4
+        self.task_priority.value() >> 4
     }
 
     /// Takes over CR8 from the processor; bits above the lowest four do not exist.
@@ -73,8 +121,8 @@ impl LocalApic {
     /// clears it, reading back what was loaded must not.
     #[inline]
     pub const fn set_cr8(&mut self, class: u8) {
-        if class & 0xF != self.task_priority >> 4 {
-            self.task_priority = class << 4;
+        if class & 0xF != self.cr8() {
+            self.task_priority = TaskPriority::new(class << 4);
         }
     }
 

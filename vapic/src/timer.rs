@@ -14,17 +14,23 @@ pub(crate) enum TimerMode {
 pub(crate) struct Timer {
     initial: u32,
     divide: u32,
+    /// log2 of the divisor that `divide` stands for.
+    shift: u32,
     mode: TimerMode,
-    /// When the count reaches zero, in ns; `None` while stopped.
-    expiry: Option<u64>,
+    /// When the count reaches zero, in ns; [`NEVER`] while stopped.
+    expiry: u64,
 }
+
+/// The end of time, 584 years after its beginning.
+const NEVER: u64 = u64::MAX;
 
 impl Timer {
     pub(crate) const RESET: Self = Self {
         initial: 0,
         divide: 0,
+        shift: Self::shift(0),
         mode: TimerMode::OneShot,
-        expiry: None,
+        expiry: NEVER,
     };
 
     pub(crate) const fn initial(&self) -> u32 {
@@ -35,8 +41,18 @@ impl Timer {
         self.divide
     }
 
+    #[inline]
     pub(crate) const fn deadline(&self) -> Option<u64> {
-        self.expiry
+        match self.expiry {
+            NEVER => None,
+            expiry => Some(expiry),
+        }
+    }
+
+    /// Whether the count may have reached zero by `now`, see [`Self::advance`].
+    #[inline]
+    pub(crate) const fn is_due(&self, now: u64) -> bool {
+        self.expiry <= now
     }
 
     /// log2 of the divisor: bits 3, 1 and 0 of the register count 2, 4, ... 128, then 1.
@@ -45,13 +61,17 @@ impl Timer {
     }
 
     const fn duration(&self, ticks: u32) -> u64 {
-        (ticks as u64) << Self::shift(self.divide)
+        (ticks as u64) << (self.shift & 7)
     }
 
     /// Writes the initial count, which starts the timer, or stops it if it is 0.
-    pub(crate) fn start(&mut self, count: u32, now: u64) {
+    #[inline]
+    pub(crate) const fn start(&mut self, count: u32, now: u64) {
         self.initial = count;
-        self.expiry = (count != 0).then(|| now.saturating_add(self.duration(count)));
+        self.expiry = match count {
+            0 => NEVER,
+            count => now.saturating_add(self.duration(count)),
+        };
     }
 
     /// The current count; 0 when stopped or expired.
@@ -60,23 +80,28 @@ impl Timer {
         reason = "no more than the 32-bit initial count"
     )]
     pub(crate) fn current(&self, now: u64) -> u32 {
-        let Some(expiry) = self.expiry else { return 0 };
+        let Some(expiry) = self.deadline() else {
+            return 0;
+        };
         let period = self.duration(self.initial);
         let remaining = match self.mode {
             _ if now < expiry => expiry - now,
             TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
             TimerMode::Periodic | TimerMode::OneShot => 0,
         };
-        let shift = Self::shift(self.divide);
-        (remaining.div_ceil(1 << shift)).min(u64::from(u32::MAX)) as u32
+        remaining
+            .div_ceil(1 << (self.shift & 7))
+            .min(u64::from(u32::MAX)) as u32
     }
 
     /// Changes the divisor: what has elapsed elapsed at the old rate, what remains counts at the new.
+    #[inline(never)]
     pub(crate) fn set_divide(&mut self, divide: u32, now: u64) {
         let remaining = self.current(now);
         self.divide = divide & 0xB;
-        if self.expiry.is_some() {
-            self.expiry = Some(now.saturating_add(self.duration(remaining)));
+        self.shift = Self::shift(divide);
+        if self.expiry != NEVER {
+            self.expiry = now.saturating_add(self.duration(remaining));
         }
     }
 
@@ -89,12 +114,16 @@ impl Timer {
     ///
     /// However many periods have gone by, they are one interrupt, and the phase is kept.
     pub(crate) fn advance(&mut self, now: u64) -> bool {
-        let Some(expiry) = self.expiry.filter(|&expiry| expiry <= now) else {
+        let Some(expiry) = self.deadline().filter(|&expiry| expiry <= now) else {
             return false;
         };
         let period = self.duration(self.initial);
-        self.expiry = (self.mode == TimerMode::Periodic && period != 0)
-            .then(|| now.saturating_add(period - (now - expiry) % period));
+        self.expiry = match self.mode {
+            TimerMode::Periodic if period != 0 => {
+                now.saturating_add(period - (now - expiry) % period)
+            }
+            TimerMode::Periodic | TimerMode::OneShot => NEVER,
+        };
         true
     }
 }
@@ -184,6 +213,13 @@ mod tests {
     fn the_end_of_time_does_not_overflow() {
         let mut timer = timer(TimerMode::Periodic, 0b1010, u32::MAX);
         timer.start(u32::MAX, u64::MAX - 1);
+        assert_eq!(
+            timer.deadline(),
+            None,
+            "an expiry beyond the end of time is never"
+        );
+        timer.start(u32::MAX, u64::MAX - (u64::from(u32::MAX) << 7) - 1);
+        assert_eq!(timer.deadline(), Some(u64::MAX - 1));
         assert!(timer.current(u64::MAX) > 0);
         timer.set_divide(0b1011, u64::MAX);
         let _ = timer.advance(u64::MAX);

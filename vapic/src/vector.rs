@@ -68,6 +68,12 @@ impl VectorSet {
         (self.words[(index as usize >> 1) & 3] >> ((index as u32 & 1) * 32)) as u32
     }
 
+    /// The vectors from 192 up, as bits.
+    #[inline]
+    pub(crate) const fn highest_word(&self) -> u64 {
+        self.words[3]
+    }
+
     /// One of the four 64-bit words; `index` is taken modulo 4.
     #[inline]
     pub(crate) const fn word_mut(&mut self, index: u8) -> &mut u64 {
@@ -83,7 +89,7 @@ const fn bit(vector: u8) -> u64 {
     clippy::cast_possible_truncation,
     reason = "a bit position is below 64"
 )]
-const fn highest_of(index: u8, word: u64) -> u8 {
+pub(crate) const fn highest_of(index: u8, word: u64) -> u8 {
     index << 6 | (63 - word.leading_zeros()) as u8
 }
 
@@ -127,69 +133,72 @@ impl Iterator for Bits {
 /// The vectors in service.
 ///
 /// An interrupt is taken only above the class of all that are in service (SDM 3A, APIC §8.3.1), so
-/// each of the 16 classes holds one vector at most: a bitmap of classes finds the highest at once.
+/// they are a stack, one vector a priority class at most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InService {
-    classes: u32,
-    vectors: [u8; 16],
+    /// From place 1 up; place 0 stands for "none", and class 0 holds no deliverable vector.
+    stack: [u8; 16],
+    depth: u32,
+    /// The highest once more.
+    top: u8,
 }
 
 impl InService {
-    /// The highest class in service, or 0: class 0 holds no deliverable vector.
+    /// The highest class in service, or 0.
     #[must_use]
     #[inline]
     pub const fn highest_class(&self) -> u8 {
-        // The added bit 0 stands for class 0 and keeps the logarithm defined.
-        (self.classes | 1).ilog2().to_le_bytes()[0]
+        self.top >> 4
     }
 
     /// The highest vector in service.
     #[must_use]
     #[inline]
     pub const fn highest(&self) -> Option<u8> {
-        if self.classes == 0 {
-            None
-        } else {
-            Some(self.vectors[(self.highest_class() & 15) as usize])
+        match self.top {
+            0 => None,
+            vector => Some(vector),
         }
     }
 
-    /// Whether all that is in service is of a lower class than `vector`.
+    /// Whether all in service is of a lower class than `vector`.
     #[must_use]
     #[inline]
     pub const fn is_below(&self, vector: u8) -> bool {
-        self.classes >> (vector >> 4) == 0
+        vector > self.top | 0xF
     }
 
-    /// Puts `vector` in service.
+    /// Puts `vector` in service, above all that is.
     #[inline]
-    pub const fn begin(&mut self, vector: u8) {
-        let class = vector >> 4;
-        self.classes |= 1 << class;
-        self.vectors[class as usize] = vector;
+    pub(crate) const fn begin(&mut self, vector: u8) {
+        self.depth = (self.depth + 1) & 15;
+        self.stack[self.depth as usize] = vector;
+        self.top = vector;
     }
 
     /// Ends the highest vector in service and returns it.
     #[inline]
-    pub const fn end(&mut self) -> Option<u8> {
-        if self.classes == 0 {
+    pub(crate) const fn end(&mut self) -> Option<u8> {
+        if self.depth == 0 {
             return None;
         }
-        let class = self.highest_class() & 15;
-        self.classes &= !(1 << class);
-        Some(self.vectors[class as usize])
+        let vector = self.top;
+        self.depth -= 1;
+        self.top = self.stack[self.depth as usize & 15];
+        Some(vector)
     }
 
     /// Bits `32 * index ..` of the ISR.
     #[must_use]
     pub const fn register(&self, index: u8) -> u32 {
         let mut bits = 0;
-        let mut class = (index & 7) * 2;
-        while class < (index & 7) * 2 + 2 {
-            if self.classes >> class & 1 != 0 {
-                bits |= 1 << (self.vectors[class as usize] & 31);
+        let mut place = self.depth as usize & 15;
+        while place > 0 {
+            let vector = self.stack[place];
+            if vector >> 5 == index & 7 {
+                bits |= 1 << (vector & 31);
             }
-            class += 1;
+            place -= 1;
         }
         bits
     }

@@ -5,6 +5,7 @@
 use crate::GeneralProtection;
 use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
+use crate::priority::TaskPriority;
 use crate::spec::register::Register;
 use crate::spec::svr::SpuriousVector;
 
@@ -34,7 +35,7 @@ impl LocalApic {
             ICR => self.command_x2apic(value),
             EOI if value == 0 => Ok(self.end()),
             TPR => {
-                self.task_priority = u8::try_from(value)?;
+                self.task_priority = TaskPriority::new(u8::try_from(value)?);
                 Ok(Effect::None)
             }
             SELF_IPI => Ok(self.self_ipi(u8::try_from(value)?)),

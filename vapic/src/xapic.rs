@@ -5,6 +5,7 @@
 
 use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
+use crate::priority::TaskPriority;
 use crate::spec::error::ErrorStatus;
 use crate::spec::lvt::LvtSource;
 use crate::spec::register::Register;
@@ -29,7 +30,7 @@ impl LocalApic {
             }
             0x0B0 => self.end(),
             0x080 => {
-                self.task_priority = value.to_le_bytes()[0];
+                self.task_priority = TaskPriority::new(value.to_le_bytes()[0]);
                 Effect::None
             }
             _ if offset & 0xF == 0 => self.write_page_register(offset, value, now).into(),
@@ -109,7 +110,7 @@ impl LocalApic {
         self.advance(now);
         match register {
             Register::Version => Self::VERSION,
-            Register::TaskPriority => u32::from(self.task_priority),
+            Register::TaskPriority => u32::from(self.task_priority.value()),
             Register::ProcessorPriority => u32::from(self.processor_priority()),
             Register::SpuriousVector => self.spurious.into_bits(),
             Register::InService(index) => self.in_service.register(index),

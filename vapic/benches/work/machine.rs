@@ -71,6 +71,7 @@ pub(crate) struct Machine {
     pub(crate) woken: (usize, Posted),
     pub(crate) ended: (u8, bool),
     pub(crate) taken: (u8, Acceptance),
+    pub(crate) injected: u8,
     pub(crate) read: u64,
 }
 
@@ -110,6 +111,7 @@ impl Machine {
             woken: (0, Posted::New),
             ended: (0, false),
             taken: (0, Acceptance::Accepted),
+            injected: 0,
             read: 0,
         }
     }

@@ -77,7 +77,7 @@ pub(crate) fn drain(machine: &mut Machine) {
 pub(crate) fn drain_acknowledge(machine: &mut Machine) {
     take(machine);
     if let Some(vector) = machine.target.acknowledge() {
-        machine.read = vector.into();
+        machine.injected = vector;
     }
 }
 

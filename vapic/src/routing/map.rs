@@ -7,12 +7,15 @@ use alloc::boxed::Box;
 use alloc::vec;
 
 use super::{Identity, LogicalModel};
+use crate::mailbox::Content;
 use crate::mode::Mode;
-use crate::spec::message::{DeliveryMode, Destination, InterruptMessage};
+use crate::spec::message::{DeliveryMode, Destination};
 
-/// A place in a table: the index of an APIC, or none.
+/// A place in a table: the index of an APIC, or [`NONE`].
 type Slot = u16;
-const NONE: Slot = Slot::MAX;
+
+/// No APIC. Whoever looks an index up in a list finds nothing here: no list is that long.
+pub(super) const NONE: Slot = Slot::MAX;
 
 /// An immutable picture of all identities.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ struct Logical {
     flat: Members<8>,
     /// By cluster and bit.
     clusters: [Members<4>; 15],
+    has_clusters: bool,
 }
 
 /// The APICs behind the bits of one address.
@@ -42,6 +46,12 @@ struct Members<const BITS: usize> {
     /// Bits that stand for an APIC.
     used: u32,
     slots: [Slot; BITS],
+}
+
+/// Those of some APICs that the bits of an address name.
+struct Group<'a> {
+    slots: &'a [Slot],
+    bits: u32,
 }
 
 impl Map {
@@ -58,48 +68,67 @@ impl Map {
         }
     }
 
-    /// The target of a message that names one ID, if the tables know it.
+    /// What answers to this ID, if the table knows: an index, or [`NONE`].
     #[inline]
-    pub(crate) fn unicast(&self, message: &InterruptMessage) -> Option<usize> {
-        match message.destination {
-            Destination::Physical(id) if message.delivery != DeliveryMode::LowestPriority => {
-                let slot = self.physical.get(id as usize)?;
-                (*slot != NONE).then_some(usize::from(*slot))
-            }
-            _ => None,
-        }
+    pub(crate) fn with_id(&self, id: u32) -> Option<usize> {
+        self.physical
+            .get(id as usize)
+            .map(|&index| usize::from(index))
     }
 
-    /// Calls `each` with the index of every target.
+    /// Calls `each` with the index of every target, and maybe with [`NONE`].
+    #[inline]
     pub(crate) fn for_each_target(
         &self,
         source: Option<usize>,
-        message: InterruptMessage,
+        destination: Destination,
+        content: Content,
         mut each: impl FnMut(usize),
     ) {
-        if message.delivery == DeliveryMode::LowestPriority {
-            return self.arbitrate(source, message).into_iter().for_each(each);
+        let one = match (content.delivery, destination) {
+            (DeliveryMode::LowestPriority, _) => {
+                self.arbitrate(source, destination, content.vector)
+            }
+            (_, Destination::Sender) => source,
+            (_, Destination::Physical(id)) if !self.physical.is_empty() => self.with_id(id),
+            (_, Destination::All) => return self.for_all_but(NONE, each),
+            (_, Destination::AllButSender) => {
+                let source = source.and_then(|source| Slot::try_from(source).ok());
+                return self.for_all_but(source.unwrap_or(NONE), each);
+            }
+            (_, Destination::Logical(_) | Destination::Physical(_)) => {
+                return self.for_many(destination, each);
+            }
+        };
+        if let Some(index) = one {
+            each(index);
         }
-        match (message.destination, &self.logical) {
-            (Destination::Sender, _) => source.into_iter().for_each(each),
-            (Destination::All, _) => {
-                for &index in &self.enabled {
+    }
+
+    #[inline]
+    fn for_all_but(&self, skipped: Slot, mut each: impl FnMut(usize)) {
+        for &index in &self.enabled {
+            if index != skipped {
+                each(usize::from(index));
+            }
+        }
+    }
+
+    #[inline]
+    fn for_many(&self, destination: Destination, mut each: impl FnMut(usize)) {
+        let known = match (destination, &self.logical) {
+            (Destination::Logical(address), Some(logical)) => logical.groups(address),
+            _ => None,
+        };
+        let Some(groups) = known else {
+            return self.scan(destination).for_each(each);
+        };
+        for Group { slots, mut bits } in groups {
+            while bits != 0 {
+                if let Some(&index) = slots.get(bits.trailing_zeros() as usize) {
                     each(usize::from(index));
                 }
-            }
-            (Destination::AllButSender, _) => {
-                for &index in &self.enabled {
-                    if Some(usize::from(index)) != source {
-                        each(usize::from(index));
-                    }
-                }
-            }
-            (Destination::Logical(address), Some(logical)) => logical.visit(address, each),
-            (Destination::Physical(_), _) if !self.physical.is_empty() => {
-                self.unicast(&message).into_iter().for_each(each);
-            }
-            (Destination::Physical(_) | Destination::Logical(_), _) => {
-                self.scan(message.destination).for_each(each);
+                bits &= bits - 1;
             }
         }
     }
@@ -116,13 +145,18 @@ impl Map {
     /// software-enabled candidates in the order of their index: it needs nothing of the receivers'
     /// state, spreads vectors, and is the same each time.
     #[cold]
-    fn arbitrate(&self, source: Option<usize>, message: InterruptMessage) -> Option<usize> {
+    fn arbitrate(
+        &self,
+        source: Option<usize>,
+        destination: Destination,
+        vector: u8,
+    ) -> Option<usize> {
         let candidates = || {
-            self.scan(match message.destination {
+            self.scan(match destination {
                 Destination::Sender => Destination::All,
                 other => other,
             })
-            .filter(|&index| match message.destination {
+            .filter(|&index| match destination {
                 Destination::Sender => Some(index) == source,
                 Destination::AllButSender => Some(index) != source,
                 _ => true,
@@ -134,7 +168,7 @@ impl Map {
             })
         };
         let count = candidates().count();
-        candidates().nth(usize::from(message.vector).checked_rem(count)?)
+        candidates().nth(usize::from(vector).checked_rem(count)?)
     }
 }
 
@@ -178,6 +212,7 @@ impl Logical {
             x2apic: vec![NONE; size.unwrap_or(0)].into(),
             flat: Members::NONE,
             clusters: [Members::NONE; 15],
+            has_clusters: false,
         };
         for (index, identity) in (0..).zip(identities) {
             let logical_id = u32::from(identity.logical_id);
@@ -189,6 +224,7 @@ impl Logical {
                 (Mode::Xapic, LogicalModel::Cluster) if logical_id & 0xF != 0 => {
                     let cluster = tables.clusters.get_mut(logical_id as usize >> 4)?;
                     cluster.enter(logical_id & 0xF, index)?;
+                    tables.has_clusters = true;
                 }
                 (Mode::Disabled, _) | (Mode::Xapic, _) => {}
             }
@@ -196,32 +232,38 @@ impl Logical {
         Some(tables)
     }
 
-    /// Calls `each` with the index of every APIC that hears `address`.
+    /// The APICs that may hear `address`, or `None` if that is every cluster.
     #[inline]
-    fn visit(&self, address: u32, mut each: impl FnMut(usize)) {
-        let cluster = self
+    fn groups(&self, address: u32) -> Option<[Group<'_>; 3]> {
+        let x2apic = self
             .x2apic
             .get((address >> 16 << 4) as usize..)
             .unwrap_or_default();
-        for bit in bits(address & 0xFFFF) {
-            if let Some(&index) = cluster.get(bit)
-                && index != NONE
-            {
-                each(usize::from(index));
-            }
-        }
-        self.flat.visit(address, &mut each);
-        match address >> 4 {
-            0xF => self
+        let cluster = match address >> 4 {
+            0xF if self.has_clusters => return None,
+            cluster => self
                 .clusters
-                .iter()
-                .for_each(|cluster| cluster.visit(address, &mut each)),
-            cluster => {
-                if let Some(cluster) = self.clusters.get(cluster as usize) {
-                    cluster.visit(address, &mut each);
-                }
-            }
-        }
+                .get(cluster as usize)
+                .unwrap_or(&Members::NONE),
+        };
+        Some([
+            Group {
+                slots: x2apic,
+                bits: if x2apic.is_empty() {
+                    0
+                } else {
+                    address & 0xFFFF
+                },
+            },
+            Group {
+                slots: &self.flat.slots,
+                bits: address & self.flat.used,
+            },
+            Group {
+                slots: &cluster.slots,
+                bits: address & cluster.used,
+            },
+        ])
     }
 }
 
@@ -242,23 +284,4 @@ impl<const BITS: usize> Members<BITS> {
         self.used |= logical_id;
         enter(&mut self.slots, logical_id.trailing_zeros() as usize, index)
     }
-
-    #[inline]
-    fn visit(&self, address: u32, each: &mut impl FnMut(usize)) {
-        for bit in bits(address & self.used) {
-            if let Some(&index) = self.slots.get(bit) {
-                each(usize::from(index));
-            }
-        }
-    }
-}
-
-/// Positions of the bits that are set, lowest first.
-#[inline]
-fn bits(mut word: u32) -> impl Iterator<Item = usize> {
-    core::iter::from_fn(move || {
-        let bit = (word != 0).then(|| word.trailing_zeros() as usize)?;
-        word &= word - 1;
-        Some(bit)
-    })
 }

@@ -5,6 +5,7 @@ extern crate std;
 use std::vec::Vec;
 
 use super::*;
+use crate::mailbox::Content;
 use crate::spec::message::{DeliveryMode, InterruptMessage, Trigger};
 use Destination::{All, AllButSender, Logical, Physical, Sender};
 use proptest::prelude::*;
@@ -60,10 +61,13 @@ fn message(destination: Destination) -> InterruptMessage {
 
 fn targets(map: &Map, source: Option<usize>, message: &InterruptMessage) -> Vec<usize> {
     let mut targets = Vec::new();
-    match map.unicast(message) {
-        Some(index) => targets.push(index),
-        None => map.for_each_target(source, *message, |index| targets.push(index)),
-    }
+    let content = Content::of(message);
+    map.for_each_target(source, message.destination, content, |index| {
+        // Which no list of APICs holds.
+        if index != usize::from(map::NONE) {
+            targets.push(index);
+        }
+    });
     targets.sort_unstable();
     targets
 }

@@ -94,9 +94,8 @@ impl Icr {
     /// Bits that fault in x2APIC mode: 13, 17:16 and 31:20. Bit 12 is read-only and ignored.
     pub const X2APIC_RESERVED: u64 = 0xFFF3_2000;
 
-    /// Bits of the low half that may be set in the commonest command: fixed, physical, edge, no
-    /// shorthand. One test against the complement finds it.
-    const PLAIN: u64 = Self::new().with_vector(0xFF).with_assert(true).into_bits();
+    /// The bit that the commonest command may have set besides its vector.
+    const ASSERT: u64 = Self::new().with_assert(true).into_bits();
 
     /// The image of an xAPIC command: its upper register keeps bits 31:24 alone.
     #[must_use]
@@ -115,19 +114,25 @@ impl Icr {
             .map_or_else(|| self.decode_any(format), Ok)
     }
 
-    /// What the commonest command sends, or `None` if this is not one.
+    /// What the commonest command sends, or `None` if this is not one: fixed, edge-triggered, to the
+    /// one ID in the destination field.
     #[inline]
     pub(crate) fn plain(self, format: IcrFormat) -> Option<InterruptMessage> {
         let low = self.into_bits() & 0xFFFF_FFFF;
-        (low & !Self::PLAIN == 0 && self.vector() >= 16).then(|| InterruptMessage {
-            destination: self.physical(format),
+        // All other bits zero, and a legal vector.
+        if !matches!(low & !Self::ASSERT, 16..=0xFF) {
+            return None;
+        }
+        Some(InterruptMessage {
+            destination: Destination::Physical(self.address(format)?),
             delivery: DeliveryMode::Fixed,
             vector: self.vector(),
             trigger: Trigger::Edge,
         })
     }
 
-    fn decode_any(self, format: IcrFormat) -> Result<InterruptMessage, IcrRefusal> {
+    #[inline]
+    pub(crate) fn decode_any(self, format: IcrFormat) -> Result<InterruptMessage, IcrRefusal> {
         if format == IcrFormat::X2apic && self.into_bits() & Self::X2APIC_RESERVED != 0 {
             return Err(IcrRefusal::ReservedBits);
         }

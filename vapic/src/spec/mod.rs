@@ -6,7 +6,9 @@
 pub mod base;
 pub mod error;
 pub mod icr;
+pub mod ioapic;
 pub mod lvt;
 pub mod message;
+pub mod msi;
 pub mod register;
 pub mod svr;

@@ -59,6 +59,7 @@ pub enum Register {
 impl Register {
     /// The register numbered `index`, or `None` for a hole.
     #[must_use]
+    #[inline(always)]
     pub const fn from_index(index: u32) -> Option<Self> {
         Some(match index {
             0x02 => Self::Id,
@@ -94,12 +95,14 @@ impl Register {
 
     /// The register at a byte offset of the xAPIC page, or `None` for a hole.
     #[must_use]
+    #[inline(always)]
     pub const fn from_offset(offset: u32) -> Option<Self> {
         Self::from_index(offset >> 4)
     }
 
     /// The register behind an x2APIC MSR, or `None` for a hole.
     #[must_use]
+    #[inline(always)]
     pub const fn from_msr(msr: u32) -> Option<Self> {
         Self::from_index(msr.wrapping_sub(X2APIC_MSR_FIRST))
     }
