@@ -15,7 +15,7 @@ use crate::spec::error::ErrorStatus;
 use crate::spec::lvt::LvtSource;
 use crate::spec::message::{DeliveryMode, InterruptMessage};
 use crate::spec::svr::SpuriousVector;
-use crate::timer::{Timer, TimerMode};
+use crate::timer::{NEVER, Timer, TimerMode};
 use crate::vector::{InService, VectorSet};
 
 /// What is fixed when a processor is made.
@@ -25,7 +25,7 @@ pub struct Config {
     pub id: u32,
     /// The processor starts by itself; all others wait for a start-up IPI.
     pub bootstrap: bool,
-    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H EAX[7:0]).
+    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H `EAX[7:0]`).
     pub physical_bits: u8,
 }
 
@@ -241,12 +241,14 @@ impl LocalApic {
         }
     }
 
+    /// The timer has come to its deadline; returns a time at which it is not due again.
     #[cold]
     #[inline(never)]
-    fn expire(&mut self, now: u64) {
+    pub(crate) fn expire(&mut self, now: u64) -> u64 {
         if self.timer.advance(now) {
             self.raise(LvtSource::Timer);
         }
+        now.min(NEVER - 1)
     }
 
     /// A local source fires its entry of the local vector table once.

@@ -21,8 +21,8 @@ pub(crate) struct Timer {
     expiry: u64,
 }
 
-/// The end of time, 584 years after its beginning.
-const NEVER: u64 = u64::MAX;
+/// The end of time, 584 years after its beginning; nothing happens then.
+pub(crate) const NEVER: u64 = u64::MAX;
 
 impl Timer {
     pub(crate) const RESET: Self = Self {

@@ -50,12 +50,13 @@ impl LocalApic {
         value: u64,
         now: u64,
     ) -> Result<Concerns, GeneralProtection> {
-        // What is due by now has happened before this access.
-        self.advance(now);
+        if self.timer.is_due(now) {
+            return self.write_msr_register_late(msr, value, now);
+        }
         let value = u32::try_from(value)?;
         match Register::from_msr(msr) {
             Some(Register::Lvt(source)) => {
-                without(value, !(source.writable() | source.read_only()))?;
+                without(value, source.reserved())?;
                 self.write_lvt(source, value);
             }
             Some(Register::TimerInitialCount) => self.timer.start(value, now),
@@ -75,6 +76,19 @@ impl LocalApic {
             _ => return Err(GeneralProtection),
         }
         Ok(Concerns::Itself)
+    }
+
+    /// What is due by now has happened before this access.
+    #[cold]
+    #[inline(never)]
+    fn write_msr_register_late(
+        &mut self,
+        msr: u32,
+        value: u64,
+        now: u64,
+    ) -> Result<Concerns, GeneralProtection> {
+        let now = self.expire(now);
+        self.write_msr_register(msr, value, now)
     }
 
     /// The guest reads an MSR of the x2APIC range.

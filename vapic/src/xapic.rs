@@ -40,8 +40,9 @@ impl LocalApic {
 
     #[inline(never)]
     fn write_page_register(&mut self, offset: u32, value: u32, now: u64) -> Concerns {
-        // What is due by now has happened before this access.
-        self.advance(now);
+        if self.timer.is_due(now) {
+            return self.write_page_register_late(offset, value, now);
+        }
         let [top, ..] = value.to_be_bytes();
         match Register::from_offset(offset) {
             Some(Register::Lvt(source)) => self.write_lvt(source, value),
@@ -70,6 +71,14 @@ impl LocalApic {
             Some(_) => {}
         }
         Concerns::Itself
+    }
+
+    /// What is due by now has happened before this access.
+    #[cold]
+    #[inline(never)]
+    fn write_page_register_late(&mut self, offset: u32, value: u32, now: u64) -> Concerns {
+        let now = self.expire(now);
+        self.write_page_register(offset, value, now)
     }
 
     /// The guest reads from the APIC page; `data` receives the bytes.

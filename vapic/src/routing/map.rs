@@ -48,12 +48,6 @@ struct Members<const BITS: usize> {
     slots: [Slot; BITS],
 }
 
-/// Those of some APICs that the bits of an address name.
-struct Group<'a> {
-    slots: &'a [Slot],
-    bits: u32,
-}
-
 impl Map {
     pub(crate) fn new(identities: &[Identity]) -> Self {
         let is_enabled = |identity: &Identity| identity.mode != Mode::Disabled;
@@ -115,21 +109,12 @@ impl Map {
     }
 
     #[inline]
-    fn for_many(&self, destination: Destination, mut each: impl FnMut(usize)) {
-        let known = match (destination, &self.logical) {
-            (Destination::Logical(address), Some(logical)) => logical.groups(address),
-            _ => None,
-        };
-        let Some(groups) = known else {
-            return self.scan(destination).for_each(each);
-        };
-        for Group { slots, mut bits } in groups {
-            while bits != 0 {
-                if let Some(&index) = slots.get(bits.trailing_zeros() as usize) {
-                    each(usize::from(index));
-                }
-                bits &= bits - 1;
+    fn for_many(&self, destination: Destination, each: impl FnMut(usize)) {
+        match (destination, &self.logical) {
+            (Destination::Logical(address), Some(logical)) if !logical.is_wide(address) => {
+                logical.visit(address, each);
             }
+            _ => self.scan(destination).for_each(each),
         }
     }
 
@@ -232,38 +217,30 @@ impl Logical {
         Some(tables)
     }
 
-    /// The APICs that may hear `address`, or `None` if that is every cluster.
+    /// Whether `address` names every cluster, and there are some.
     #[inline]
-    fn groups(&self, address: u32) -> Option<[Group<'_>; 3]> {
-        let x2apic = self
+    const fn is_wide(&self, address: u32) -> bool {
+        address >> 4 == 0xF && self.has_clusters
+    }
+
+    /// Calls `each` with the index of every APIC that hears `address`, and maybe with [`NONE`].
+    #[inline]
+    fn visit(&self, address: u32, mut each: impl FnMut(usize)) {
+        let mut bits = address & 0xFFFF;
+        let cluster = self
             .x2apic
             .get((address >> 16 << 4) as usize..)
             .unwrap_or_default();
-        let cluster = match address >> 4 {
-            0xF if self.has_clusters => return None,
-            cluster => self
-                .clusters
-                .get(cluster as usize)
-                .unwrap_or(&Members::NONE),
-        };
-        Some([
-            Group {
-                slots: x2apic,
-                bits: if x2apic.is_empty() {
-                    0
-                } else {
-                    address & 0xFFFF
-                },
-            },
-            Group {
-                slots: &self.flat.slots,
-                bits: address & self.flat.used,
-            },
-            Group {
-                slots: &cluster.slots,
-                bits: address & cluster.used,
-            },
-        ])
+        while bits != 0 && !cluster.is_empty() {
+            if let Some(&index) = cluster.get(bits.trailing_zeros() as usize) {
+                each(usize::from(index));
+            }
+            bits &= bits - 1;
+        }
+        self.flat.visit(address, &mut each);
+        if let Some(cluster) = self.clusters.get(address as usize >> 4) {
+            cluster.visit(address, &mut each);
+        }
     }
 }
 
@@ -283,5 +260,17 @@ impl<const BITS: usize> Members<BITS> {
         }
         self.used |= logical_id;
         enter(&mut self.slots, logical_id.trailing_zeros() as usize, index)
+    }
+
+    #[inline]
+    fn visit(&self, address: u32, each: &mut impl FnMut(usize)) {
+        let mut bits = address & self.used;
+        while bits != 0 {
+            // No bit beyond the slots is ever used.
+            each(usize::from(
+                self.slots[bits.trailing_zeros() as usize % BITS],
+            ));
+            bits &= bits - 1;
+        }
     }
 }

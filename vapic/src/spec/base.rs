@@ -38,7 +38,7 @@ impl ApicBase {
         self.page_number() << 12
     }
 
-    /// Bits that must be zero for an address width of `physical_bits` (CPUID 8000_0008H EAX[7:0]).
+    /// Bits that must be zero for an address width of `physical_bits` (CPUID 8000_0008H `EAX[7:0]`).
     #[must_use]
     pub const fn reserved_mask(physical_bits: u8) -> u64 {
         let implemented = if physical_bits >= 52 {

@@ -87,4 +87,17 @@ impl LvtSource {
         }
         .into_bits()
     }
+
+    /// Bits that the entry does not have: x2APIC mode faults on them.
+    #[must_use]
+    pub const fn reserved(self) -> u32 {
+        match self {
+            Self::Timer => !(Self::Timer.writable() | Self::Timer.read_only()),
+            Self::Error => !(Self::Error.writable() | Self::Error.read_only()),
+            Self::Lint0 | Self::Lint1 => !(Self::Lint0.writable() | Self::Lint0.read_only()),
+            Self::Thermal | Self::PerformanceCounter | Self::CorrectedMachineCheck => {
+                !(Self::Thermal.writable() | Self::Thermal.read_only())
+            }
+        }
+    }
 }

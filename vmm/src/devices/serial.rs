@@ -15,6 +15,8 @@ pub enum Console {
     Stdout,
     /// Standard error, when standard output carries a report for a program.
     Stderr,
+    /// Nowhere, for machines of which nobody reads it.
+    Nowhere,
 }
 
 impl Write for Console {
@@ -23,6 +25,7 @@ impl Write for Console {
         let _ = match self {
             Self::Stdout => io::stdout().write_all(bytes),
             Self::Stderr => io::stderr().write_all(bytes),
+            Self::Nowhere => Ok(()),
         };
         Ok(bytes.len())
     }
@@ -31,6 +34,7 @@ impl Write for Console {
         let _ = match self {
             Self::Stdout => io::stdout().flush(),
             Self::Stderr => io::stderr().flush(),
+            Self::Nowhere => Ok(()),
         };
         Ok(())
     }
