@@ -92,6 +92,14 @@ pub(crate) fn activate() {
     unsafe { asm!("mov cr3, {}", in(reg) address(&PML4), options(nostack, preserves_flags)) }
 }
 
+/// Maps memory as it is up to `end`, 1 GiB at most, for data that the VMM put beyond the part that
+/// every machine has; on all processors, since they share the tables.
+pub(crate) fn map_memory(end: u64) {
+    for (entry, base) in MEMORY_DIRECTORY.0.iter().zip((0..end).step_by(2 << 20)) {
+        entry.store(base | OPEN | LARGE, Relaxed);
+    }
+}
+
 /// Shows `value` in the first `pages` of the window. Their old translation may still be in the
 /// TLB of any processor, and then shows the value before.
 pub(crate) fn remap(pages: usize, value: u64) {

@@ -15,6 +15,14 @@ impl Errors {
         visible: 0,
     };
 
+    pub(crate) const fn restore(visible: u32, collected: u32) -> Self {
+        Self { collected, visible }
+    }
+
+    pub(crate) const fn collected(&self) -> u32 {
+        self.collected
+    }
+
     pub(crate) const fn visible(&self) -> u32 {
         self.visible
     }

@@ -13,11 +13,16 @@
 //! # The way of an interrupt
 //!
 //! ```
-//! use vapic::{Config, Effect, Fabric, LocalApic, Router};
+//! use vapic::{Config, Effect, Fabric, Features, LocalApic, Router};
 //!
 //! // Two processors; each APIC belongs to the thread that runs its processor.
 //! let mut apics = [0, 1].map(|id| {
-//!     LocalApic::new(Config { id, bootstrap: id == 0, physical_bits: 46 })
+//!     LocalApic::new(Config {
+//!         id,
+//!         bootstrap: id == 0,
+//!         physical_bits: 46,
+//!         features: Features::default(),
+//!     })
 //! });
 //! let fabric = Fabric::new(apics.iter().map(LocalApic::identity))?;
 //! let [sender, target] = &mut apics;
@@ -63,15 +68,18 @@ mod error;
 mod fabric;
 mod icr;
 mod ioapic;
+mod lint;
 mod local_apic;
 mod lvt;
 mod mailbox;
 mod mode;
 mod priority;
 mod routing;
+pub mod snapshot;
 pub mod spec;
 mod sync;
 mod timer;
+mod tsc_deadline;
 mod vector;
 mod x2apic;
 mod xapic;
@@ -79,10 +87,12 @@ mod xapic;
 pub use arrival::{Acceptance, Arrivals};
 pub use fabric::{Fabric, FabricError, Router};
 pub use ioapic::{IoApic, IoApicConfig, IoApicRefusal, IoApicState, PinState, Pins, Polarity};
-pub use local_apic::{Config, Effect, LocalApic};
+pub use lint::Lint;
+pub use local_apic::{Config, Effect, Features, LocalApic, Raised};
 pub use mailbox::{Mailbox, Overtaken, Posted, Waiting};
 pub use mode::Mode;
 pub use routing::{Identity, LogicalModel, MAX_APICS};
+pub use tsc_deadline::IA32_TSC_DEADLINE;
 pub use vector::{InService, VectorSet};
 
 /// The access takes a general-protection fault, #GP(0).

@@ -12,8 +12,9 @@ use crate::priority::TaskPriority;
 use crate::routing::{Identity, LogicalModel};
 use crate::spec::base::{ApicBase, DEFAULT_APIC_PAGE};
 use crate::spec::error::ErrorStatus;
-use crate::spec::lvt::LvtSource;
+use crate::spec::lvt::{LvtEntry, LvtSource};
 use crate::spec::message::{DeliveryMode, InterruptMessage};
+use crate::spec::register::Register;
 use crate::spec::svr::SpuriousVector;
 use crate::timer::{NEVER, Timer, TimerMode};
 use crate::vector::{InService, VectorSet};
@@ -25,8 +26,70 @@ pub struct Config {
     pub id: u32,
     /// The processor starts by itself; all others wait for a start-up IPI.
     pub bootstrap: bool,
-    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H `EAX[7:0]`).
+    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H EAX, bits 7:0).
     pub physical_bits: u8,
+    /// What differs between models of processors.
+    pub features: Features,
+}
+
+impl Config {
+    /// The register, if this model has it.
+    pub(crate) const fn register(&self, register: Option<Register>) -> Option<Register> {
+        match register {
+            Some(Register::Lvt(LvtSource::CorrectedMachineCheck))
+                if !self.features.corrected_machine_check =>
+            {
+                None
+            }
+            other => other,
+        }
+    }
+
+    /// The version register: version 0x14, the highest entry of the local vector table, and whether
+    /// EOI broadcasts can be suppressed (§4.8).
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        let Features {
+            tsc_deadline: _,
+            eoi_suppression,
+            corrected_machine_check,
+        } = self.features;
+        0x14 | (5 + corrected_machine_check as u32) << 16 | (eoi_suppression as u32) << 24
+    }
+}
+
+/// What differs between models of processors; the guest learns it from CPUID, IA32_MCG_CAP and the
+/// version register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    /// The timer has TSC-deadline mode (CPUID 1 ECX, bit 24).
+    pub tsc_deadline: bool,
+    /// EOI broadcasts can be suppressed (version register, bit 24): offer it only with an IOAPIC
+    /// that has an EOI register, else level interrupts never end.
+    pub eoi_suppression: bool,
+    /// There is an entry for corrected machine checks (IA32_MCG_CAP, bit 10).
+    pub corrected_machine_check: bool,
+}
+
+impl Default for Features {
+    /// Corrected machine checks alone: what needs nothing of the host.
+    fn default() -> Self {
+        Self {
+            tsc_deadline: false,
+            eoi_suppression: false,
+            corrected_machine_check: true,
+        }
+    }
+}
+
+/// What a local source asks of the host beyond the APIC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Raised {
+    /// Nothing: the APIC holds what there is to deliver.
+    Nothing,
+    /// INIT: the APIC has been reset; reset the processor as for [`Arrivals::init`](crate::Arrivals).
+    Init,
 }
 
 /// What the host must do after an access.
@@ -44,7 +107,8 @@ pub enum Effect {
     Ended {
         /// The vector that left service.
         vector: u8,
-        /// Its TMR bit: the end is broadcast to the IOAPICs.
+        /// The end is broadcast to the IOAPICs: its TMR bit was set and broadcasts are not
+        /// suppressed.
         level: bool,
     },
     /// How others address this APIC has changed: publish [`LocalApic::identity`] in the fabric.
@@ -92,14 +156,12 @@ pub struct LocalApic {
     pub(crate) smi: bool,
     pub(crate) ext_int: bool,
     pub(crate) waiting_for_start_up: bool,
-    base: ApicBase,
-    config: Config,
+    pub(crate) lint_asserted: [bool; 2],
+    pub(crate) base: ApicBase,
+    pub(crate) config: Config,
 }
 
 impl LocalApic {
-    /// Version 0x14 with seven local vector table entries and no EOI broadcast suppression.
-    pub(crate) const VERSION: u32 = 0x0006_0014;
-
     /// The APIC after power-up: xAPIC mode, software-disabled.
     #[must_use]
     #[expect(
@@ -129,6 +191,7 @@ impl LocalApic {
             smi: false,
             ext_int: false,
             waiting_for_start_up: !config.bootstrap,
+            lint_asserted: [false; 2],
             base,
             config,
         }
@@ -142,6 +205,7 @@ impl LocalApic {
             xapic_id: self.xapic_id,
             base: self.base,
             mode: self.mode,
+            lint_asserted: self.lint_asserted,
             ..Self::new(self.config)
         };
     }
@@ -210,8 +274,12 @@ impl LocalApic {
         }
         if mode == Mode::Disabled && self.mode != Mode::Disabled {
             // Disabling loses all state (§4.3): the next enable finds an APIC after power-up.
+            // What is latched in the processor, and the state of the wires, is not the APIC's.
             *self = Self {
                 waiting_for_start_up: self.waiting_for_start_up,
+                nmis: self.nmis,
+                smi: self.smi,
+                lint_asserted: self.lint_asserted,
                 ..Self::new(self.config)
             };
         }
@@ -246,34 +314,53 @@ impl LocalApic {
     #[inline(never)]
     pub(crate) fn expire(&mut self, now: u64) -> u64 {
         if self.timer.advance(now) {
-            self.raise(LvtSource::Timer);
+            self.fire_timer();
         }
         now.min(NEVER - 1)
     }
 
-    /// A local source fires its entry of the local vector table once.
-    pub fn raise(&mut self, source: LvtSource) {
+    /// A local source fires its entry of the local vector table once; pins have
+    /// [`Self::set_lint`].
+    pub fn raise(&mut self, source: LvtSource) -> Raised {
         let entry = self.lvt.get(source);
-        if entry.masked() {
-            return;
+        let absent = source == LvtSource::CorrectedMachineCheck
+            && !self.config.features.corrected_machine_check;
+        if entry.masked() || absent {
+            return Raised::Nothing;
+        }
+        if source == LvtSource::PerformanceCounter {
+            // Software unmasks it when it has dealt with the counters (SDM 3B, PMI handling).
+            self.lvt.get_mut(source).set_masked(true);
         }
         match entry.delivery() {
-            DeliveryMode::Fixed => self.accept_local(entry.vector()),
-            DeliveryMode::Nmi => self.nmis = (self.nmis + 1).min(2),
+            DeliveryMode::Fixed => {
+                self.accept_local(entry.vector());
+            }
+            DeliveryMode::Nmi => self.latch_nmi(),
             DeliveryMode::Smi => self.smi = true,
             DeliveryMode::ExtInt => self.ext_int = true,
-            DeliveryMode::Init => self.init(),
+            DeliveryMode::Init => {
+                self.init();
+                return Raised::Init;
+            }
             DeliveryMode::LowestPriority | DeliveryMode::RemoteRead | DeliveryMode::StartUp => {}
         }
+        Raised::Nothing
     }
 
-    fn accept_local(&mut self, vector: u8) {
+    pub(crate) fn latch_nmi(&mut self) {
+        self.nmis = (self.nmis + 1).min(2);
+    }
+
+    /// Requests an edge-triggered vector of a local source; whether it is a legal one.
+    pub(crate) fn accept_local(&mut self, vector: u8) -> bool {
         if vector < 16 {
             self.note_error(ErrorStatus::new().with_receive_illegal_vector(true));
-        } else {
-            self.requests.insert(vector);
-            self.level.remove(vector);
+            return false;
         }
+        self.requests.insert(vector);
+        self.level.remove(vector);
+        true
     }
 
     /// Collects an error and fires the error entry if it is new.
@@ -286,28 +373,66 @@ impl LocalApic {
                 self.errors
                     .collect(ErrorStatus::new().with_receive_illegal_vector(true));
             } else {
-                self.requests.insert(entry.vector());
-                self.level.remove(entry.vector());
+                self.accept_local(entry.vector());
             }
         }
     }
 
+    /// The timer's entry fires; its delivery mode is always fixed.
+    pub(crate) fn fire_timer(&mut self) {
+        let entry = self.lvt.get(LvtSource::Timer);
+        if !entry.masked() {
+            self.accept_local(entry.vector());
+        }
+    }
+
+    /// Bits of the SVR that a guest can set.
+    pub(crate) const fn spurious_writable(&self) -> u32 {
+        if self.config.features.eoi_suppression {
+            SpuriousVector::WRITABLE_WITH_SUPPRESSION
+        } else {
+            SpuriousVector::WRITABLE
+        }
+    }
+
     pub(crate) fn write_spurious(&mut self, value: u32) {
-        self.spurious = SpuriousVector::from_bits(value & SpuriousVector::WRITABLE);
+        self.spurious = SpuriousVector::from_bits(value & self.spurious_writable());
         if !self.spurious.enabled() {
             self.lvt.mask_all();
         }
     }
 
     pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32) {
+        let value = match source {
+            LvtSource::Timer if !self.config.features.tsc_deadline => value & !TSC_DEADLINE,
+            _ => value,
+        };
         self.lvt.write(source, value, self.spurious.enabled());
-        if source == LvtSource::Timer {
-            let periodic = self.lvt.get(source).periodic();
-            self.timer.set_mode(if periodic {
-                TimerMode::Periodic
-            } else {
-                TimerMode::OneShot
-            });
+        match source {
+            LvtSource::Timer => self.timer.set_mode(TimerMode::of(self.lvt.get(source))),
+            LvtSource::Lint0 => self.lint0_written(),
+            _ => {}
+        }
+    }
+
+    /// Reserved bits of an entry of this model; x2APIC mode faults on them.
+    pub(crate) const fn reserved_lvt(&self, source: LvtSource, value: u32) -> u32 {
+        let reserved = source.reserved();
+        match source {
+            LvtSource::Timer if self.config.features.tsc_deadline => {
+                // 11b is no mode.
+                reserved
+                    | if value & TSC_DEADLINE != 0 {
+                        PERIODIC
+                    } else {
+                        0
+                    }
+            }
+            LvtSource::Timer => reserved | TSC_DEADLINE,
+            _ => reserved,
         }
     }
 }
+
+const TSC_DEADLINE: u32 = LvtEntry::new().with_tsc_deadline(true).into_bits();
+const PERIODIC: u32 = LvtEntry::new().with_periodic(true).into_bits();

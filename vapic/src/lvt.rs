@@ -34,6 +34,11 @@ impl Lvt {
         }
     }
 
+    /// The entry itself, for what the hardware changes.
+    pub(crate) const fn get_mut(&mut self, source: LvtSource) -> &mut LvtEntry {
+        &mut self.entries[source as usize]
+    }
+
     /// Software disable masks every entry.
     pub(crate) fn mask_all(&mut self) {
         for entry in &mut self.entries {

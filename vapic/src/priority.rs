@@ -100,11 +100,22 @@ impl LocalApic {
     #[inline(always)]
     pub(crate) fn end(&mut self) -> Effect {
         match self.in_service.end() {
+            Some(vector) if self.level.contains(vector) => self.end_level(vector),
             Some(vector) => Effect::Ended {
                 vector,
-                level: self.level.contains(vector),
+                level: false,
             },
             None => Effect::None,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_level(&mut self, vector: u8) -> Effect {
+        self.end_lint0(vector);
+        Effect::Ended {
+            vector,
+            level: !self.spurious.suppress_eoi_broadcast(),
         }
     }
 

@@ -3,11 +3,31 @@
 //! One tick at divide 1 is one nanosecond: the timer's clock is 1 GHz, as KVM's is. The count is
 //! computed from the absolute expiry whenever it is asked for; nothing ticks.
 
-/// One-shot or periodic.
+use crate::spec::lvt::LvtEntry;
+
+/// What the timer counts, from bits 18:17 of its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TimerMode {
     OneShot,
     Periodic,
+    TscDeadline,
+    /// 11b: nothing counts.
+    Reserved,
+}
+
+impl TimerMode {
+    pub(crate) const fn of(entry: LvtEntry) -> Self {
+        match (entry.tsc_deadline(), entry.periodic()) {
+            (false, false) => Self::OneShot,
+            (false, true) => Self::Periodic,
+            (true, false) => Self::TscDeadline,
+            (true, true) => Self::Reserved,
+        }
+    }
+
+    const fn has_count(self) -> bool {
+        matches!(self, Self::OneShot | Self::Periodic)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -19,6 +39,8 @@ pub(crate) struct Timer {
     mode: TimerMode,
     /// When the count reaches zero, in ns; [`NEVER`] while stopped.
     expiry: u64,
+    /// IA32_TSC_DEADLINE; 0 while disarmed.
+    tsc_deadline: u64,
 }
 
 /// The end of time, 584 years after its beginning; nothing happens then.
@@ -31,6 +53,7 @@ impl Timer {
         shift: Self::shift(0),
         mode: TimerMode::OneShot,
         expiry: NEVER,
+        tsc_deadline: 0,
     };
 
     pub(crate) const fn initial(&self) -> u32 {
@@ -56,7 +79,7 @@ impl Timer {
     }
 
     /// log2 of the divisor: bits 3, 1 and 0 of the register count 2, 4, ... 128, then 1.
-    const fn shift(divide: u32) -> u32 {
+    pub(crate) const fn shift(divide: u32) -> u32 {
         ((divide >> 1 & 4 | divide & 3) + 1) & 7
     }
 
@@ -64,14 +87,31 @@ impl Timer {
         (ticks as u64) << (self.shift & 7)
     }
 
-    /// Writes the initial count, which starts the timer, or stops it if it is 0.
+    /// Writes the initial count, which starts the timer, or stops it if it is 0; ignored in modes
+    /// that have no count.
     #[inline]
     pub(crate) const fn start(&mut self, count: u32, now: u64) {
+        if !self.mode.has_count() {
+            return;
+        }
         self.initial = count;
         self.expiry = match count {
             0 => NEVER,
             count => now.saturating_add(self.duration(count)),
         };
+    }
+
+    /// Goes on with a count of which this much time is left; whether that can be.
+    pub(crate) const fn resume(&mut self, initial: u32, left: Option<u64>, now: u64) -> bool {
+        self.initial = initial;
+        self.expiry = match left {
+            None => NEVER,
+            Some(left) => now.saturating_add(left),
+        };
+        match left {
+            None => true,
+            Some(left) => left <= self.duration(initial),
+        }
     }
 
     /// The current count; 0 when stopped or expired.
@@ -87,7 +127,7 @@ impl Timer {
         let remaining = match self.mode {
             _ if now < expiry => expiry - now,
             TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
-            TimerMode::Periodic | TimerMode::OneShot => 0,
+            _ => 0,
         };
         remaining
             .div_ceil(1 << (self.shift & 7))
@@ -105,9 +145,41 @@ impl Timer {
         }
     }
 
-    /// One-shot and periodic exchange without touching the count.
+    /// One-shot and periodic exchange without touching the count; every other change of mode
+    /// disarms the timer and forgets count and deadline.
     pub(crate) const fn set_mode(&mut self, mode: TimerMode) {
+        let keeps = self.mode.has_count() && mode.has_count()
+            || matches!(
+                (self.mode, mode),
+                (TimerMode::TscDeadline, TimerMode::TscDeadline)
+            );
+        if !keeps {
+            self.initial = 0;
+            self.expiry = NEVER;
+            self.tsc_deadline = 0;
+        }
         self.mode = mode;
+    }
+
+    /// IA32_TSC_DEADLINE; 0 while disarmed, as always in other modes.
+    pub(crate) const fn tsc_deadline(&self) -> u64 {
+        self.tsc_deadline
+    }
+
+    /// Writes IA32_TSC_DEADLINE: 0 disarms; ignored in other modes.
+    pub(crate) const fn set_tsc_deadline(&mut self, deadline: u64) {
+        if matches!(self.mode, TimerMode::TscDeadline) {
+            self.tsc_deadline = deadline;
+        }
+    }
+
+    /// Lets the guest's TSC reach `tsc`; whether it reached the deadline, which is then disarmed.
+    pub(crate) const fn advance_tsc(&mut self, tsc: u64) -> bool {
+        let expired = self.tsc_deadline != 0 && self.tsc_deadline <= tsc;
+        if expired {
+            self.tsc_deadline = 0;
+        }
+        expired
     }
 
     /// Lets time reach `now`; whether the count reached zero on the way.
@@ -122,7 +194,7 @@ impl Timer {
             TimerMode::Periodic if period != 0 => {
                 now.saturating_add(period - (now - expiry) % period)
             }
-            TimerMode::Periodic | TimerMode::OneShot => NEVER,
+            _ => NEVER,
         };
         true
     }

@@ -74,6 +74,15 @@ impl VectorSet {
         self.words[3]
     }
 
+    /// The set that eight 32-bit registers show.
+    pub(crate) fn from_registers(register: impl Fn(usize) -> u32) -> Self {
+        let word =
+            |index| u64::from(register(2 * index + 1)) << 32 | u64::from(register(2 * index));
+        Self {
+            words: core::array::from_fn(word),
+        }
+    }
+
     /// One of the four 64-bit words; `index` is taken modulo 4.
     #[inline]
     pub(crate) const fn word_mut(&mut self, index: u8) -> &mut u64 {
@@ -186,6 +195,23 @@ impl InService {
         self.depth -= 1;
         self.top = self.stack[self.depth as usize & 15];
         Some(vector)
+    }
+
+    /// The same as a set.
+    pub(crate) fn to_set(self) -> VectorSet {
+        VectorSet::from_registers(|index| self.register(index.to_le_bytes()[0]))
+    }
+
+    /// The vectors of a set, unless two are of one class.
+    pub(crate) fn from_set(set: &VectorSet) -> Option<Self> {
+        let mut in_service = Self::default();
+        for vector in set.iter() {
+            if !in_service.is_below(vector) {
+                return None;
+            }
+            in_service.begin(vector);
+        }
+        Some(in_service)
     }
 
     /// Bits `32 * index ..` of the ISR.

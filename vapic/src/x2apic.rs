@@ -7,7 +7,6 @@ use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
 use crate::priority::TaskPriority;
 use crate::spec::register::Register;
-use crate::spec::svr::SpuriousVector;
 
 /// MSR numbers that are tried before all others.
 const ICR: u32 = 0x830;
@@ -54,9 +53,9 @@ impl LocalApic {
             return self.write_msr_register_late(msr, value, now);
         }
         let value = u32::try_from(value)?;
-        match Register::from_msr(msr) {
+        match self.config.register(Register::from_msr(msr)) {
             Some(Register::Lvt(source)) => {
-                without(value, source.reserved())?;
+                without(value, self.reserved_lvt(source, value))?;
                 self.write_lvt(source, value);
             }
             Some(Register::TimerInitialCount) => self.timer.start(value, now),
@@ -65,7 +64,7 @@ impl LocalApic {
                 self.timer.set_divide(value, now);
             }
             Some(Register::SpuriousVector) => {
-                without(value, !SpuriousVector::WRITABLE)?;
+                without(value, !self.spurious_writable())?;
                 self.write_spurious(value);
                 return Ok(Concerns::Senders);
             }
@@ -101,7 +100,11 @@ impl LocalApic {
         if self.mode != Mode::X2apic {
             return Err(GeneralProtection);
         }
-        let value = match Register::from_msr(msr).ok_or(GeneralProtection)? {
+        let value = match self
+            .config
+            .register(Register::from_msr(msr))
+            .ok_or(GeneralProtection)?
+        {
             Register::EndOfInterrupt
             | Register::SelfIpi
             | Register::ArbitrationPriority

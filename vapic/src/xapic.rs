@@ -44,7 +44,7 @@ impl LocalApic {
             return self.write_page_register_late(offset, value, now);
         }
         let [top, ..] = value.to_be_bytes();
-        match Register::from_offset(offset) {
+        match self.config.register(Register::from_offset(offset)) {
             Some(Register::Lvt(source)) => self.write_lvt(source, value),
             Some(Register::TimerInitialCount) => self.timer.start(value, now),
             Some(Register::TimerDivide) => self.timer.set_divide(value, now),
@@ -90,15 +90,27 @@ impl LocalApic {
         if self.mode != Mode::Xapic {
             return data.fill(0xFF);
         }
-        let register = self.read_page_register(offset, now).to_le_bytes();
         match <&mut [u8; 4]>::try_from(&mut *data) {
-            Ok(data) if offset & 0xF == 0 => *data = register,
-            _ => copy_part(register, offset as usize & 0xF, data),
+            Ok(data) if offset & 0xF == 0 => {
+                *data = self.read_page_register(offset, now).to_le_bytes();
+            }
+            _ => self.read_page_part(offset, data, now),
         }
     }
 
+    /// A read that is not simply of one register: its bytes from there on, then zeros.
+    #[cold]
+    fn read_page_part(&mut self, offset: u32, data: &mut [u8], now: u64) {
+        let register = self.read_page_register(offset, now).to_le_bytes();
+        let within = register.into_iter().skip(offset as usize & 0xF);
+        for (to, from) in data.iter_mut().zip(within.chain(core::iter::repeat(0))) {
+            *to = from;
+        }
+    }
+
+    #[inline]
     fn read_page_register(&mut self, offset: u32, now: u64) -> u32 {
-        match Register::from_offset(offset) {
+        match self.config.register(Register::from_offset(offset)) {
             Some(Register::Id) => u32::from(self.xapic_id) << 24,
             Some(Register::LogicalDestination) => u32::from(self.logical_id) << 24,
             Some(Register::DestinationFormat) => {
@@ -118,7 +130,7 @@ impl LocalApic {
     pub(crate) fn read_common(&mut self, register: Register, now: u64) -> u32 {
         self.advance(now);
         match register {
-            Register::Version => Self::VERSION,
+            Register::Version => self.config.version(),
             Register::TaskPriority => u32::from(self.task_priority.value()),
             Register::ProcessorPriority => u32::from(self.processor_priority()),
             Register::SpuriousVector => self.spurious.into_bits(),
@@ -136,17 +148,5 @@ impl LocalApic {
 
     fn read_lvt(&self, source: LvtSource) -> u32 {
         self.lvt.get(source).into_bits()
-    }
-}
-
-/// A read that is not simply of one register: the bytes from `first` on, then zeros.
-#[cold]
-fn copy_part(register: [u8; 4], first: usize, data: &mut [u8]) {
-    let bytes = register
-        .into_iter()
-        .skip(first)
-        .chain(core::iter::repeat(0));
-    for (to, from) in data.iter_mut().zip(bytes) {
-        *to = from;
     }
 }

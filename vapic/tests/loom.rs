@@ -42,6 +42,7 @@ fn machine(senders: u32) -> (LocalApic, Arc<Fabric>) {
         id,
         bootstrap: id == 0,
         physical_bits: 46,
+        features: vapic::Features::default(),
     };
     let mut receiver = LocalApic::new(config(0));
     let _ = receiver.write_page(0xF0, &0x1FFu32.to_le_bytes(), 0);
@@ -232,6 +233,7 @@ fn application_processor() -> (LocalApic, Arc<Fabric>) {
         id,
         bootstrap: id == 1,
         physical_bits: 46,
+        features: vapic::Features::default(),
     };
     let [apic, other] = [0, 1].map(|id| LocalApic::new(config(id)));
     let fabric = Fabric::new([apic.identity(), other.identity()]).unwrap();
@@ -263,6 +265,16 @@ fn level_requests_and_signals_share_a_word() {
         let (_, taken, _) = race(&[&[level(VECTOR)], &[nmi]]);
         let nmis: u8 = taken.arrivals.iter().map(|arrivals| arrivals.nmis).sum();
         assert_eq!((taken.count(VECTOR), nmis), (1, 1));
+    });
+}
+
+/// An INIT overtakes signals; level requests are refused after it, each with its outcome.
+#[test]
+fn an_init_leaves_level_requests_their_outcome() {
+    loom::model(|| {
+        let init = to(0, DeliveryMode::Init, 0);
+        let (_, taken, _) = race(&[&[level(VECTOR)], &[init]]);
+        assert_eq!(taken.count(VECTOR), 1);
     });
 }
 

@@ -301,6 +301,7 @@ impl VcpuBuilder<'_> {
                 id,
                 bootstrap: id == 0,
                 physical_bits,
+                features: vapic::Features::default(),
             })
         };
         let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;

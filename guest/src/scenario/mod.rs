@@ -13,6 +13,8 @@ mod ping;
 #[cfg(target_os = "none")]
 mod resched;
 #[cfg(target_os = "none")]
+mod script;
+#[cfg(target_os = "none")]
 mod self_ipi;
 #[cfg(target_os = "none")]
 pub(crate) mod shootdown;
@@ -43,10 +45,12 @@ pub(crate) enum Scenario {
     Resched,
     /// All to all for a set time.
     Storm,
+    /// A list of accesses that the VMM's tests put into memory.
+    Script,
 }
 
 impl Scenario {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Tour,
         Self::Ping,
         Self::Shootdown,
@@ -55,6 +59,7 @@ impl Scenario {
         Self::SelfIpi,
         Self::Resched,
         Self::Storm,
+        Self::Script,
     ];
 
     /// The scenario of this name.
@@ -75,6 +80,7 @@ impl Scenario {
             Self::SelfIpi => "self",
             Self::Resched => "resched",
             Self::Storm => "storm",
+            Self::Script => "script",
         }
     }
 }
@@ -118,6 +124,7 @@ mod run {
                 Self::SelfIpi => super::self_ipi::run,
                 Self::Resched => super::resched::run,
                 Self::Storm => super::storm::run,
+                Self::Script => super::script::run,
             };
             let needs_target = !matches!(self, Self::Tour | Self::SelfIpi);
             if needs_target && cpu::others().is_empty() {
@@ -187,6 +194,7 @@ mod tests {
             "self",
             "resched",
             "storm",
+            "script",
         ];
         assert_eq!(Scenario::ALL.map(Scenario::name), names);
         assert!(

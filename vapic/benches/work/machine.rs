@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use vapic::{Acceptance, Config, Effect, Fabric, Identity, LocalApic, Posted, Router};
+use vapic::{Acceptance, Config, Effect, Fabric, LocalApic, Posted, Router};
 
 /// Through which door a guest reaches its registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,19 +88,27 @@ impl Machine {
 
     /// The same with an LDR for each.
     pub(crate) fn with_logical_ids(door: Door, count: u32, logical_id: impl Fn(u32) -> u8) -> Self {
-        let mut apics: Vec<_> = (0..count)
+        let mut apics = (0..count)
             .map(|id| enabled(door, id, logical_id(id)))
-            .collect();
-        let identities: Vec<Identity> = apics.iter().map(LocalApic::identity).collect();
-        let fabric = Fabric::new(identities).expect("IDs are distinct");
-        let router = Router::new(Arc::clone(&fabric), Some(0));
+            .collect::<Vec<_>>();
+        let fabric = fabric(&apics);
         let target = apics.swap_remove(TARGET);
-        let sender = apics.swap_remove(0);
+        Self::of(door, 0, apics.swap_remove(0), target, fabric)
+    }
+
+    /// The sender, which has this index in the fabric, and what it sends to.
+    pub(crate) fn of(
+        door: Door,
+        index: u32,
+        sender: LocalApic,
+        target: LocalApic,
+        fabric: Arc<Fabric>,
+    ) -> Self {
         Self {
+            router: Router::new(Arc::clone(&fabric), Some(index as usize)),
             sender,
             target,
             fabric,
-            router,
             access: Access::page(0, 0),
             first: Access::page(0x310, TARGET_ID << 24),
             end: match door {
@@ -138,11 +146,18 @@ impl Machine {
     }
 }
 
-fn enabled(door: Door, id: u32, logical_id: u8) -> LocalApic {
+/// The fabric of these.
+pub(crate) fn fabric(apics: &[LocalApic]) -> Arc<Fabric> {
+    Fabric::new(apics.iter().map(LocalApic::identity)).expect("IDs are distinct")
+}
+
+/// An APIC as an operating system leaves it when it is up.
+pub(crate) fn enabled(door: Door, id: u32, logical_id: u8) -> LocalApic {
     let mut apic = LocalApic::new(Config {
         id,
         bootstrap: id == 0,
         physical_bits: 46,
+        features: vapic::Features::default(),
     });
     let _ = apic.write_page(0xD0, &(u32::from(logical_id) << 24).to_le_bytes(), 0);
     let _ = apic.write_page(0xF0, &0x1FFu32.to_le_bytes(), 0);

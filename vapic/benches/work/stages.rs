@@ -46,13 +46,10 @@ pub(crate) fn read_page(machine: &mut Machine) {
 /// The guest reads an MSR of the sender.
 #[inline(never)]
 pub(crate) fn read_msr(machine: &mut Machine) {
-    machine.read = match machine
+    let read = machine
         .sender
-        .read_msr(machine.access.register, machine.now)
-    {
-        Ok(value) => value,
-        Err(GeneralProtection) => u64::MAX,
-    };
+        .read_msr(machine.access.register, machine.now);
+    machine.read = read.unwrap_or(u64::MAX);
 }
 
 /// The guest writes ICR high, then ICR low: two exits.

@@ -61,13 +61,25 @@ impl LvtSource {
     /// Number of entries.
     pub const COUNT: usize = 7;
 
+    /// Every entry, in the order of its number.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Timer,
+        Self::Thermal,
+        Self::PerformanceCounter,
+        Self::Lint0,
+        Self::Lint1,
+        Self::Error,
+        Self::CorrectedMachineCheck,
+    ];
+
     /// Bits of the entry that a guest can set; the rest are reserved or read-only.
     #[must_use]
     pub const fn writable(self) -> u32 {
         let common = LvtEntry::new().with_vector(0xFF).with_masked(true);
         let any_delivery = LvtEntry::from_bits(common.into_bits() | 7 << 8);
         match self {
-            Self::Timer => common.with_periodic(true),
+            // The second only where the processor has the mode.
+            Self::Timer => common.with_periodic(true).with_tsc_deadline(true),
             Self::Error => common,
             Self::Thermal | Self::PerformanceCounter | Self::CorrectedMachineCheck => any_delivery,
             Self::Lint0 | Self::Lint1 => any_delivery

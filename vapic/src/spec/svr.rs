@@ -29,4 +29,9 @@ impl SpuriousVector {
         .with_enabled(true)
         .with_focus_disabled(true)
         .into_bits();
+
+    /// The same when EOI broadcasts can be suppressed.
+    pub const WRITABLE_WITH_SUPPRESSION: u32 = Self::from_bits(Self::WRITABLE)
+        .with_suppress_eoi_broadcast(true)
+        .into_bits();
 }

@@ -130,17 +130,33 @@ fn every_vector_has_an_outcome() {
 #[test]
 fn a_request_in_service_takes_one_more_of_its_vector() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 2);
-        machine.send(0, 1, 0x40);
-        assert_eq!(machine.take(1), Some(0x40));
-        machine.send(0, 1, 0x40);
-        assert_eq!(machine.drain(1).vectors, [(0x40, Acceptance::Accepted)]);
-        machine.send(0, 1, 0x40);
-        assert_eq!(machine.drain(1).vectors, [(0x40, Acceptance::Merged)]);
-        machine.end(1);
-        assert_eq!(machine.take(1), Some(0x40));
-        machine.end(1);
-        assert_eq!(machine.take(1), None);
+        for vector in [0x40, 0xFB] {
+            let mut machine = Machine::new(door, 2);
+            machine.send(0, 1, vector.into());
+            assert_eq!(machine.take(1), Some(vector));
+            machine.send(0, 1, vector.into());
+            assert_eq!(machine.drain(1).vectors, [(vector, Acceptance::Accepted)]);
+            machine.send(0, 1, vector.into());
+            assert_eq!(machine.drain(1).vectors, [(vector, Acceptance::Merged)]);
+            machine.end(1);
+            assert_eq!(machine.take(1), Some(vector));
+            machine.end(1);
+            assert_eq!(machine.take(1), None);
+        }
+    }
+}
+
+/// The short way of a drain must leave what waits already alone.
+#[test]
+fn requests_beside_one_another_all_stay() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        let vectors = [0x10, 0x3F, 0x40, 0x80, 0xBF, 0xC0, 0xC1, 0xFE, 0xFF];
+        for vector in vectors {
+            machine.interrupt(0, vector);
+            assert_eq!(machine.drain(0).vectors, [(vector, Acceptance::Accepted)]);
+        }
+        assert_eq!(machine.read_vectors(0, IRR), vectors);
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use vapic::spec::base::ApicBase;
 use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 use vapic::{
-    Acceptance, Arrivals, Config, Effect, Fabric, GeneralProtection, LocalApic, Posted, Router,
+    Acceptance, Arrivals, Config, Effect, Fabric, Features, GeneralProtection, LocalApic, Posted,
+    Router,
 };
 
 /// Register numbers: the page offset divided by 16, the MSR minus 0x800.
@@ -86,10 +87,16 @@ pub(crate) struct Machine {
 impl Machine {
     /// Processors as after power-up: xAPIC mode, software-disabled, all but the first waiting.
     pub(crate) fn at_power_up(count: u32) -> Self {
+        Self::of_model(count, Features::default())
+    }
+
+    /// The same, of another model.
+    pub(crate) fn of_model(count: u32, features: Features) -> Self {
         let config = |id| Config {
             id,
             bootstrap: id == 0,
             physical_bits: 46,
+            features,
         };
         let apics: Vec<_> = (0..count).map(|id| LocalApic::new(config(id))).collect();
         let fabric = Fabric::new(apics.iter().map(LocalApic::identity)).unwrap();
@@ -107,7 +114,13 @@ impl Machine {
 
     /// Processors that were started and have opened this door, APICs enabled.
     pub(crate) fn new(door: Door, count: u32) -> Self {
-        let mut machine = Self::at_power_up(count);
+        Self::at_power_up(count).started(door)
+    }
+
+    /// Starts the processors and opens a door.
+    pub(crate) fn started(mut self, door: Door) -> Self {
+        let machine = &mut self;
+
         for cpu in 1..machine.apics.len() {
             machine.send(0, cpu, INIT);
             machine.send(0, cpu, START_UP | 8);
@@ -123,7 +136,7 @@ impl Machine {
         for cpu in 0..machine.apics.len() {
             machine.write(cpu, register::SVR, 0x1FF);
         }
-        machine
+        self
     }
 
     pub(crate) fn write_base(&mut self, cpu: usize, base: u64) -> Result<(), GeneralProtection> {
@@ -243,7 +256,7 @@ impl Machine {
         let mailbox = &self.fabric.mailboxes()[cpu];
         let mut vectors = Vec::new();
         let arrivals = self.apics[cpu].drain(mailbox, |vector, acceptance| {
-            vectors.push((vector, acceptance))
+            vectors.push((vector, acceptance));
         });
         assert!(mailbox.is_empty(), "a drain takes everything");
         if arrivals.is_some_and(|arrivals| arrivals.init) {

@@ -85,7 +85,7 @@ fn illegal_vectors_of_the_local_vector_table() {
         let mut machine = Machine::new(door, 1);
         machine.write(0, LVT_THERMAL, 0x0F);
         assert_eq!(errors(&mut machine, 0), 0, "the entry alone is no error");
-        machine.apics[0].raise(LvtSource::Thermal);
+        let _ = machine.apics[0].raise(LvtSource::Thermal);
         assert_eq!(errors(&mut machine, 0), RECEIVE_ILLEGAL_VECTOR);
         assert_eq!(machine.take(0), None);
     }

@@ -1,5 +1,6 @@
 //! INIT and start-up IPIs: order, loss and what is kept (SDM 3A, APIC §4.7.3; MP initialization 8.4).
 
+use vapic::spec::message::{Destination, Trigger};
 use vapic::{Acceptance, Overtaken};
 
 use crate::driver::register::*;
@@ -216,4 +217,16 @@ fn init_drops_a_latched_nmi() {
     machine.send(0, 1, START_UP | 8);
     machine.drain(1);
     assert!(!machine.apics[1].take_nmi());
+}
+
+#[test]
+fn vectors_of_either_trigger_that_wait_at_an_init_are_refused() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 2);
+        machine.interrupt(1, 0x40);
+        machine.post(Destination::Physical(1), 0x41, Trigger::Level);
+        machine.send(0, 1, INIT);
+        let refused = [(0x40, Acceptance::Disabled), (0x41, Acceptance::Disabled)];
+        assert_eq!(machine.drain(1).vectors, refused);
+    }
 }

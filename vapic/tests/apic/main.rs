@@ -8,8 +8,10 @@
 mod delivery;
 mod driver;
 mod error_status;
+mod features;
 mod gp_faults;
 mod init_start_up;
+mod lint;
 mod logical_ids;
 mod mode_moves;
 mod nmi;
@@ -17,5 +19,7 @@ mod no_panic;
 mod page_access;
 mod priority;
 mod registers;
+mod snapshot;
 mod software_disable;
 mod timer;
+mod tsc_deadline;

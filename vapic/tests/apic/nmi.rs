@@ -1,5 +1,7 @@
 //! NMIs are counted: one being handled and one latched, more merge (SDM 3A, 6.7.1).
 
+use vapic::Arrivals;
+
 use crate::driver::register::*;
 use crate::driver::{ALL, ALL_BUT_SELF, DOORS, Machine, NMI, SELF};
 
@@ -35,6 +37,24 @@ fn two_senders_are_two_and_three_are_two() {
             machine.send(sender, 3, NMI);
         }
         assert_eq!(take_all(&mut machine, 3), 2);
+    }
+}
+
+#[test]
+fn any_number_at_once_is_two_and_nothing_else() {
+    for door in DOORS {
+        for count in 2..10 {
+            let mut machine = Machine::new(door, 2);
+            for _ in 0..count {
+                machine.send(0, 1, NMI);
+            }
+            let arrivals = machine.drain(1).arrivals.unwrap();
+            let only_nmis = Arrivals {
+                nmis: 2,
+                ..Arrivals::default()
+            };
+            assert_eq!(arrivals, only_nmis, "{count} NMIs");
+        }
     }
 }
 

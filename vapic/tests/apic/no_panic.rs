@@ -141,7 +141,7 @@ fn perform(machine: &mut Machine, cpu: usize, input: Input) {
             Effect::None
         }
         Input::Raise(source) => {
-            apic.raise(source);
+            let _ = apic.raise(source);
             Effect::None
         }
         Input::Drain => {

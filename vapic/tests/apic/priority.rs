@@ -43,19 +43,22 @@ fn higher_classes_nest_and_end_from_the_top() {
 #[test]
 fn a_class_waits_for_its_own_class() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 1);
-        machine.interrupt(0, 0x41);
-        assert_eq!(machine.take(0), Some(0x41));
-        // Higher in the same class, and the very same vector again: both wait.
-        machine.interrupt(0, 0x4F);
-        machine.interrupt(0, 0x41);
-        assert_eq!(machine.take(0), None);
-        assert_eq!(machine.read_vectors(0, IRR), [0x41, 0x4F]);
-        assert_eq!(machine.read_vectors(0, ISR), [0x41]);
-        machine.end(0);
-        assert_eq!(machine.take(0), Some(0x4F));
-        machine.end(0);
-        assert_eq!(machine.take(0), Some(0x41));
+        for class in 1..16u8 {
+            let [first, highest] = [class << 4 | 1, class << 4 | 0xF];
+            let mut machine = Machine::new(door, 1);
+            machine.interrupt(0, first);
+            assert_eq!(machine.take(0), Some(first));
+            // Higher in the same class, and the very same vector again: both wait.
+            machine.interrupt(0, highest);
+            machine.interrupt(0, first);
+            assert_eq!(machine.take(0), None);
+            assert_eq!(machine.read_vectors(0, IRR), [first, highest]);
+            assert_eq!(machine.read_vectors(0, ISR), [first]);
+            machine.end(0);
+            assert_eq!(machine.take(0), Some(highest));
+            machine.end(0);
+            assert_eq!(machine.take(0), Some(first));
+        }
     }
 }
 
@@ -75,22 +78,24 @@ fn an_end_without_service_does_nothing() {
 #[test]
 fn the_task_priority_holds_back_its_class_and_below() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 1);
-        machine.interrupt(0, 0x50);
-        machine.drain(0);
-        for (tpr, takes, held) in [
-            (0x00, true, false),
-            (0x40, true, false),
-            (0x4F, true, false),
-            (0x50, false, true),
-            (0x5F, false, true),
-            (0xF0, false, true),
-        ] {
-            machine.write(0, TPR, tpr);
-            let apic = &machine.apics[0];
-            let state = (apic.deliverable().is_some(), apic.held_by_task_priority());
-            assert_eq!(state, (takes, held), "TPR {tpr:#x}");
-            assert_eq!(machine.read(0, PPR), tpr);
+        for (vector, below, own, above) in [(0x50, 0x4F, 0x50, 0x60), (0xE5, 0xDF, 0xE0, 0xF0)] {
+            let mut machine = Machine::new(door, 1);
+            machine.interrupt(0, vector);
+            machine.drain(0);
+            for (tpr, takes) in [
+                (0, true),
+                (below, true),
+                (own, false),
+                (own | 0xF, false),
+                (above, false),
+            ] {
+                machine.write(0, TPR, tpr);
+                let apic = &machine.apics[0];
+                let state = (apic.deliverable().is_some(), apic.held_by_task_priority());
+                assert_eq!(state, (takes, !takes), "{vector:#x} at TPR {tpr:#x}");
+                assert_eq!(apic.clone().acknowledge().is_some(), takes);
+                assert_eq!(machine.read(0, PPR), tpr);
+            }
         }
     }
 }
@@ -161,20 +166,22 @@ fn cr8_works_while_the_apic_is_disabled() {
 #[test]
 fn the_trigger_mode_is_decided_at_acceptance_and_left_alone_by_the_end() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 1);
-        machine.post(Destination::Physical(0), 0x60, Trigger::Level);
-        assert_eq!(machine.take(0), Some(0x60));
-        assert_eq!(machine.read_vectors(0, TMR), [0x60]);
-        machine.end(0);
-        assert_eq!(machine.read_vectors(0, TMR), [0x60], "the end leaves it");
-        machine.interrupt(0, 0x60);
-        assert_eq!(machine.take(0), Some(0x60));
-        assert_eq!(
-            machine.read_vectors(0, TMR),
-            [],
-            "the next acceptance clears it"
-        );
-        machine.end(0);
-        assert_eq!(machine.ended, [(0x60, true), (0x60, false)]);
+        for vector in [0x60, 0xE0] {
+            let mut machine = Machine::new(door, 1);
+            machine.post(Destination::Physical(0), vector, Trigger::Level);
+            assert_eq!(machine.take(0), Some(vector));
+            assert_eq!(machine.read_vectors(0, TMR), [vector]);
+            machine.end(0);
+            assert_eq!(machine.read_vectors(0, TMR), [vector], "the end leaves it");
+            machine.interrupt(0, vector);
+            assert_eq!(machine.take(0), Some(vector));
+            assert_eq!(
+                machine.read_vectors(0, TMR),
+                [],
+                "the next acceptance clears it"
+            );
+            machine.end(0);
+            assert_eq!(machine.ended, [(vector, true), (vector, false)]);
+        }
     }
 }

@@ -50,12 +50,14 @@ fn entries_are_masked_and_stay_so() {
 #[test]
 fn vectors_are_refused() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 2);
-        machine.write(1, SVR, DISABLED);
-        machine.send(0, 1, 0x40);
-        assert_eq!(machine.drain(1).vectors, [(0x40, Acceptance::Disabled)]);
-        machine.write(1, SVR, ENABLED);
-        assert_eq!(machine.take(1), None, "a refused vector is not kept");
+        for vector in [0x0F, 0x40, 0xFB] {
+            let mut machine = Machine::new(door, 2);
+            machine.write(1, SVR, DISABLED);
+            machine.interrupt(1, vector);
+            assert_eq!(machine.drain(1).vectors, [(vector, Acceptance::Disabled)]);
+            machine.write(1, SVR, ENABLED);
+            assert_eq!(machine.take(1), None, "a refused vector is not kept");
+        }
     }
 }
 

@@ -21,6 +21,7 @@ impl Machine {
             id,
             bootstrap: true,
             physical_bits: 46,
+            features: vapic::Features::default(),
         };
         let mut apics: Vec<_> = ids.iter().map(|id| LocalApic::new(config(id))).collect();
         for apic in &mut apics {

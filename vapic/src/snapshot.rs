@@ -1,0 +1,249 @@
+//! The state of a Local APIC as plain data, to be kept or moved to another host.
+//!
+//! Times are relative (what remains, not when it ends), so a snapshot has no clock. Restoring
+//! validates: data that no APIC can be in is refused with the reason. [`page`] converts to and from
+//! the page of KVM_GET_LAPIC.
+
+pub mod page;
+
+use crate::error::Errors;
+use crate::local_apic::{Config, LocalApic};
+use crate::mode::Mode;
+use crate::priority::TaskPriority;
+use crate::spec::base::ApicBase;
+use crate::spec::lvt::{LvtEntry, LvtSource};
+use crate::spec::svr::SpuriousVector;
+use crate::timer::TimerMode;
+use crate::vector::{InService, VectorSet};
+
+/// All state of a [`LocalApic`] but its [`Config`], which the host gives again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// IA32_APIC_BASE.
+    pub base: u64,
+    /// The xAPIC ID, register 0x20 bits 31:24.
+    pub xapic_id: u8,
+    /// LDR bits 31:24 of xAPIC mode; in x2APIC mode the register is derived from the ID.
+    pub logical_id: u8,
+    /// DFR bits 31:28.
+    pub destination_format: u8,
+    /// TPR.
+    pub task_priority: u8,
+    /// SVR.
+    pub spurious: u32,
+    /// IRR.
+    pub requests: VectorSet,
+    /// ISR: one vector a priority class at most.
+    pub in_service: VectorSet,
+    /// TMR.
+    pub level: VectorSet,
+    /// ICR: low half, and high half shifted up by 32.
+    pub command: u64,
+    /// The local vector table, indexed by [`LvtSource`].
+    pub lvt: [u32; LvtSource::COUNT],
+    /// Timer initial count.
+    pub timer_initial: u32,
+    /// Timer divide configuration.
+    pub timer_divide: u32,
+    /// What remains of the count in ns; `None` while stopped.
+    pub timer_remaining: Option<u64>,
+    /// IA32_TSC_DEADLINE; 0 while disarmed.
+    pub tsc_deadline: u64,
+    /// ESR as the guest reads it.
+    pub errors_visible: u32,
+    /// Errors collected since the guest last wrote the ESR.
+    pub errors_collected: u32,
+    /// NMIs latched, two at most.
+    pub nmis: u8,
+    /// An SMI is latched.
+    pub smi: bool,
+    /// An external interrupt came as a message and has not been acknowledged.
+    pub ext_int: bool,
+    /// In the wait-for-SIPI state.
+    pub waiting_for_start_up: bool,
+    /// LINT0 and LINT1 are asserted.
+    pub lint_asserted: [bool; 2],
+}
+
+/// Why a snapshot cannot be restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotRefusal {
+    /// IA32_APIC_BASE has reserved bits set, or EXTD without EN.
+    Base,
+    /// The bootstrap processor never waits for a start-up IPI.
+    BootstrapWaits,
+    /// A register has bits set that the processor does not have.
+    ReservedBits,
+    /// IRR, ISR or TMR holds a vector below 16.
+    IllegalVector,
+    /// Two vectors of one priority class are in service.
+    Nesting,
+    /// An entry is unmasked while the APIC is software-disabled.
+    Unmasked,
+    /// The timer has more left than it started with, or state of another mode.
+    Timer,
+    /// More than two NMIs.
+    Nmis,
+}
+
+impl core::fmt::Display for SnapshotRefusal {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Base => "IA32_APIC_BASE is no value that a processor can hold",
+            Self::BootstrapWaits => "the bootstrap processor cannot wait for a start-up IPI",
+            Self::ReservedBits => "a register has reserved bits set",
+            Self::IllegalVector => "a vector below 16 is requested or in service",
+            Self::Nesting => "two vectors of one priority class are in service",
+            Self::Unmasked => "a local vector table entry is unmasked in a disabled APIC",
+            Self::Timer => "the timer's count or deadline does not fit its mode",
+            Self::Nmis => "more than two NMIs are latched",
+        })
+    }
+}
+
+impl core::error::Error for SnapshotRefusal {}
+
+impl LocalApic {
+    /// The state at `now`, in ns; what is due by then has happened.
+    pub fn save(&mut self, now: u64) -> Snapshot {
+        self.advance(now);
+        let Self {
+            mode: _,
+            task_priority,
+            in_service,
+            requests,
+            level,
+            command_low,
+            command_high,
+            spurious,
+            logical_id,
+            destination_format,
+            xapic_id,
+            lvt,
+            timer,
+            errors,
+            nmis,
+            smi,
+            ext_int,
+            waiting_for_start_up,
+            lint_asserted,
+            base,
+            config: _,
+        } = &*self;
+        Snapshot {
+            base: base.into_bits(),
+            xapic_id: *xapic_id,
+            logical_id: *logical_id,
+            destination_format: *destination_format,
+            task_priority: task_priority.value(),
+            spurious: spurious.into_bits(),
+            requests: *requests,
+            in_service: in_service.to_set(),
+            level: *level,
+            command: u64::from(*command_high) << 32 | u64::from(*command_low),
+            lvt: LvtSource::ALL.map(|source| lvt.get(source).into_bits()),
+            timer_initial: timer.initial(),
+            timer_divide: timer.divide(),
+            timer_remaining: timer.deadline().map(|expiry| expiry.saturating_sub(now)),
+            tsc_deadline: timer.tsc_deadline(),
+            errors_visible: errors.visible(),
+            errors_collected: errors.collected(),
+            nmis: *nmis,
+            smi: *smi,
+            ext_int: *ext_int,
+            waiting_for_start_up: *waiting_for_start_up,
+            lint_asserted: *lint_asserted,
+        }
+    }
+
+    /// An APIC in the state of a snapshot, whose time goes on from `now`.
+    ///
+    /// Publish its [`Self::identity`] before anything is sent to it.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a state that no APIC of this configuration can be in.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the two halves are stored apart"
+    )]
+    pub fn restore(config: Config, from: &Snapshot, now: u64) -> Result<Self, SnapshotRefusal> {
+        let mut apic = Self::new(config);
+        if from.base & ApicBase::reserved_mask(config.physical_bits) != 0 {
+            return Err(SnapshotRefusal::Base);
+        }
+        apic.base = ApicBase::from_bits(from.base);
+        apic.mode = Mode::of(apic.base).map_err(|_| SnapshotRefusal::Base)?;
+        if config.bootstrap && from.waiting_for_start_up {
+            return Err(SnapshotRefusal::BootstrapWaits);
+        }
+        let reserved = from.spurious & !apic.spurious_writable()
+            | from.timer_divide & !0xB
+            | u32::from(from.destination_format & 0xF0)
+            | (from.errors_visible | from.errors_collected) & !0xFF
+            | from.command as u32 & 1 << 12;
+        if reserved != 0 {
+            return Err(SnapshotRefusal::ReservedBits);
+        }
+        for (source, &entry) in LvtSource::ALL.into_iter().zip(&from.lvt) {
+            if entry & apic.reserved_lvt(source, 0) != 0 {
+                return Err(SnapshotRefusal::ReservedBits);
+            }
+            let entry = LvtEntry::from_bits(entry);
+            if !SpuriousVector::from_bits(from.spurious).enabled() && !entry.masked() {
+                return Err(SnapshotRefusal::Unmasked);
+            }
+            *apic.lvt.get_mut(source) = entry;
+        }
+        let legal = |set: &VectorSet| set.iter().all(|vector| vector >= 16);
+        if ![&from.requests, &from.in_service, &from.level]
+            .into_iter()
+            .all(legal)
+        {
+            return Err(SnapshotRefusal::IllegalVector);
+        }
+        apic.in_service = InService::from_set(&from.in_service).ok_or(SnapshotRefusal::Nesting)?;
+        if from.nmis > 2 {
+            return Err(SnapshotRefusal::Nmis);
+        }
+        apic.restore_timer(from, now)?;
+        apic.xapic_id = from.xapic_id;
+        apic.logical_id = from.logical_id;
+        apic.destination_format = from.destination_format;
+        apic.task_priority = TaskPriority::new(from.task_priority);
+        apic.spurious = SpuriousVector::from_bits(from.spurious);
+        apic.requests = from.requests;
+        apic.level = from.level;
+        apic.command_low = from.command as u32;
+        apic.command_high = (from.command >> 32) as u32;
+        apic.errors = Errors::restore(from.errors_visible, from.errors_collected);
+        apic.nmis = from.nmis;
+        apic.smi = from.smi;
+        apic.ext_int = from.ext_int;
+        apic.waiting_for_start_up = from.waiting_for_start_up;
+        apic.lint_asserted = from.lint_asserted;
+        Ok(apic)
+    }
+
+    fn restore_timer(&mut self, from: &Snapshot, now: u64) -> Result<(), SnapshotRefusal> {
+        let mode = TimerMode::of(self.lvt.get(LvtSource::Timer));
+        self.timer.set_mode(mode);
+        self.timer.set_divide(from.timer_divide, now);
+        let fits = match mode {
+            TimerMode::OneShot | TimerMode::Periodic => from.tsc_deadline == 0,
+            TimerMode::TscDeadline => from.timer_initial == 0 && from.timer_remaining.is_none(),
+            TimerMode::Reserved => {
+                from.timer_initial == 0 && from.timer_remaining.is_none() && from.tsc_deadline == 0
+            }
+        };
+        let resumed = self
+            .timer
+            .resume(from.timer_initial, from.timer_remaining, now);
+        self.timer.set_tsc_deadline(from.tsc_deadline);
+        if fits && resumed {
+            Ok(())
+        } else {
+            Err(SnapshotRefusal::Timer)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Saving, restoring, and the page of KVM_GET_LAPIC.
+
+use vapic::snapshot::{Snapshot, SnapshotRefusal, page};
+use vapic::{Config, Features, Lint, LocalApic};
+
+use crate::driver::register::*;
+use crate::driver::{DOORS, Door, Machine, NMI, PERIODIC};
+
+const CONFIG: Config = Config {
+    id: 0,
+    bootstrap: true,
+    physical_bits: 46,
+    features: Features {
+        tsc_deadline: true,
+        eoi_suppression: false,
+        corrected_machine_check: true,
+    },
+};
+
+/// A processor in the midst of things.
+fn busy(door: Door) -> Machine {
+    let mut machine = Machine::of_model(1, CONFIG.features).started(door);
+    machine.write(0, LVT_TIMER, PERIODIC | 0x50);
+    machine.write(0, LVT_LINT0, 1 << 15 | 0x38);
+    machine.write(0, LVT_ERROR, 0x66);
+    machine.write(0, TIMER_DIVIDE, 0x1);
+    machine.write(0, TIMER_INITIAL, 1000);
+    machine.write(0, TPR, 0x25);
+    for vector in [0x41, 0x81] {
+        machine.interrupt(0, vector);
+        assert_eq!(machine.take(0), Some(vector));
+    }
+    let _ = machine.apics[0].set_lint(Lint::Lint0, true);
+    machine.interrupt(0, 0x91);
+    machine.send(0, 0, NMI);
+    machine.send(0, 0, 0x0F);
+    machine.drain(0);
+    machine.at(1500);
+    machine
+}
+
+#[test]
+fn a_restored_apic_goes_on_where_it_was() {
+    for door in DOORS {
+        let mut machine = busy(door);
+        let saved = machine.apics[0].save(1500);
+        // Elsewhere the clock shows another time.
+        let mut restored = LocalApic::restore(CONFIG, &saved, 1_000_000).unwrap();
+        assert_eq!(restored.save(1_000_000), saved);
+        assert_eq!(restored.deadline(), Some(1_002_500));
+        restored.advance(1_002_500);
+        assert_eq!(restored.acknowledge(), Some(0x91));
+        assert!(restored.take_nmi());
+        assert_eq!(restored.identity(), machine.apics[0].identity());
+    }
+}
+
+#[test]
+fn an_armed_deadline_and_collected_errors_are_kept() {
+    let mut machine = Machine::of_model(1, CONFIG.features).started(Door::Msr);
+    machine.write(0, LVT_TIMER, 1 << 18 | 0x50);
+    machine.apics[0].write_tsc_deadline(777, 1).unwrap();
+    machine.send(0, 0, 0x0F);
+    let saved = machine.apics[0].save(5);
+    assert_eq!(
+        (
+            saved.tsc_deadline,
+            saved.errors_visible,
+            saved.errors_collected
+        ),
+        (777, 0, 0x20)
+    );
+    let restored = LocalApic::restore(CONFIG, &saved, 9).unwrap();
+    assert_eq!(restored.tsc_deadline(), Some(777));
+}
+
+#[test]
+fn a_processor_that_waits_goes_on_waiting() {
+    let config = Config {
+        id: 1,
+        bootstrap: false,
+        ..CONFIG
+    };
+    let saved = LocalApic::new(config).save(0);
+    assert!(
+        LocalApic::restore(config, &saved, 0)
+            .unwrap()
+            .is_waiting_for_start_up()
+    );
+    assert_eq!(
+        LocalApic::restore(CONFIG, &saved, 0).err(),
+        Some(SnapshotRefusal::BootstrapWaits)
+    );
+}
+
+#[test]
+fn what_no_apic_can_hold_is_refused() {
+    let good = busy(Door::Page).apics[0].save(1500);
+    let refuse = |change: fn(&mut Snapshot), reason| {
+        let mut bad = good.clone();
+        change(&mut bad);
+        assert_eq!(
+            LocalApic::restore(CONFIG, &bad, 0).err(),
+            Some(reason),
+            "{bad:?}"
+        );
+    };
+    refuse(|s| s.base |= 1, SnapshotRefusal::Base);
+    refuse(|s| s.base = 1 << 10, SnapshotRefusal::Base);
+    refuse(|s| s.base |= 1 << 46, SnapshotRefusal::Base);
+    refuse(|s| s.spurious |= 1 << 12, SnapshotRefusal::ReservedBits);
+    refuse(|s| s.timer_divide = 4, SnapshotRefusal::ReservedBits);
+    refuse(
+        |s| s.destination_format = 0x1F,
+        SnapshotRefusal::ReservedBits,
+    );
+    refuse(
+        |s| s.errors_collected = 0x100,
+        SnapshotRefusal::ReservedBits,
+    );
+    refuse(|s| s.command |= 1 << 12, SnapshotRefusal::ReservedBits);
+    refuse(|s| s.lvt[5] |= 1 << 8, SnapshotRefusal::ReservedBits);
+    refuse(|s| s.requests.insert(15), SnapshotRefusal::IllegalVector);
+    refuse(|s| s.in_service.insert(0x42), SnapshotRefusal::Nesting);
+    refuse(|s| s.spurious = 0xFF, SnapshotRefusal::Unmasked);
+    refuse(|s| s.timer_remaining = Some(4001), SnapshotRefusal::Timer);
+    refuse(|s| s.tsc_deadline = 1, SnapshotRefusal::Timer);
+    refuse(|s| s.nmis = 3, SnapshotRefusal::Nmis);
+}
+
+#[test]
+fn the_page_shows_what_the_registers_show() {
+    for door in DOORS {
+        let mut machine = busy(door);
+        let page = machine.apics[0].save(1500).to_page(CONFIG);
+        for register in (0..0x40).filter(|index| !matches!(index, 0x08..=0x0C | 0x30 | 0x31)) {
+            let at = (register as usize) << 4;
+            let shown = u32::from_le_bytes(page[at..at + 4].try_into().unwrap());
+            let read = match door {
+                Door::Page => machine.read(0, register),
+                Door::Msr => match machine.apics[0].read_msr(0x800 + register, 1500) {
+                    Ok(value) => u32::try_from(value).unwrap(),
+                    Err(_) => continue,
+                },
+            };
+            assert_eq!(shown, read, "register {register:#x} through {door:?}");
+        }
+    }
+}
+
+#[test]
+fn the_page_there_and_back_keeps_what_it_holds() {
+    for door in DOORS {
+        let mut machine = busy(door);
+        let saved = machine.apics[0].save(1500);
+        let back = Snapshot::from_page(&saved.to_page(CONFIG), saved.base);
+        let expected = Snapshot {
+            errors_collected: 0,
+            nmis: 0,
+            lint_asserted: [false; 2],
+            ..saved
+        };
+        assert_eq!(back, expected);
+        assert!(LocalApic::restore(CONFIG, &back, 0).is_ok());
+    }
+}
+
+#[test]
+fn any_page_is_restored_or_refused() {
+    proptest::proptest!(|(bytes in proptest::collection::vec(proptest::num::u8::ANY, page::SIZE), base: u64)| {
+        let page: [u8; page::SIZE] = bytes.try_into().unwrap();
+        let snapshot = Snapshot::from_page(&page, base);
+        if let Ok(mut apic) = LocalApic::restore(CONFIG, &snapshot, 7) {
+            let saved = apic.save(7);
+            proptest::prop_assert_eq!(LocalApic::restore(CONFIG, &saved, 9).map(|mut a| a.save(9)), Ok(saved));
+        }
+    });
+}
