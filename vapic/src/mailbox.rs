@@ -1,7 +1,8 @@
 //! What other threads may leave for an APIC: the only atomics besides the fabric's generation.
 //!
-//! A poster does one atomic read-modify-write and nothing else; the owner takes everything at once
-//! with [`LocalApic::drain`](crate::LocalApic::drain). Edge and level requests have bitmaps of
+//! A poster does one atomic read-modify-write (two for a level request, which is rare) and nothing
+//! else; the owner takes everything at once with [`LocalApic::drain`](crate::LocalApic::drain), and
+//! looks at five words to see that there is nothing. Edge and level requests have bitmaps of
 //! their own, so each request carries its trigger in the very bit that makes it visible and the
 //! two can never be mixed up, however posts and drains interleave.
 //!
@@ -16,11 +17,12 @@ use crate::sync::{AtomicU64, Ordering};
 ///
 /// 128 bytes, because adjacent lines are fetched in pairs.
 #[derive(Debug)]
-#[repr(align(128))]
+#[repr(C, align(128))]
 pub struct Mailbox {
+    // These five share a line, which is all that a drain looks at.
     edge: [AtomicU64; 4],
-    level: [AtomicU64; 4],
     signals: AtomicU64,
+    level: [AtomicU64; 4],
 }
 
 /// What became of a post.

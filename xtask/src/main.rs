@@ -1,2 +1,42 @@
-//! Developer tasks.
-fn main() {}
+//! What a developer runs: `cargo xtask demo`, `test` and `bench`, one file each.
+
+mod bench;
+mod counted;
+mod demo;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer tasks of vapic.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Set up what is missing, build, and show the report of a run with four vCPUs.
+    Demo,
+    /// Set up what is missing and run every test; the last line is `N passed, N failed`.
+    Test(test::Args),
+    /// Measure, and print the figures beside the goals.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Demo => demo::run(),
+        Task::Test(args) => test::run(&args),
+        Task::Bench(args) => bench::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -188,3 +188,18 @@ fn its_interrupt_is_edge_triggered() {
         assert_eq!(machine.ended, [(0x50, false)]);
     }
 }
+
+/// A tick that has begun still counts: the count reaches zero when the timer fires, not before.
+#[test]
+fn the_count_is_rounded_up_to_whole_ticks() {
+    for door in DOORS {
+        let mut machine = machine(door, 0x50);
+        machine.write(0, TIMER_DIVIDE, 0x3);
+        machine.write(0, TIMER_INITIAL, 10);
+        for (now, count) in [(0, 10), (1, 10), (15, 10), (16, 9), (159, 1), (160, 0)] {
+            machine.at(now);
+            assert_eq!(machine.read(0, TIMER_CURRENT), count, "{door:?} at {now}");
+        }
+        assert_eq!(machine.take(0), Some(0x50));
+    }
+}

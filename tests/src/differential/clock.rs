@@ -1,0 +1,111 @@
+//! What a running timer may show: its current count is checked against the guest's own clock,
+//! since two machines cannot be asked at the same time.
+
+use std::collections::HashMap;
+
+use vapic::Mode;
+use vapic::spec::register::Register;
+
+use super::execute::Answers;
+use super::model::{Access, Model};
+use super::operation::{Action, Operation};
+
+const INITIAL_COUNT: u32 = 0x38;
+const DIVIDE: u32 = 0x3E;
+
+/// The clocks of the host and of the guest's TSC may differ by this part.
+const DRIFT: u64 = 1000;
+
+/// A start of a processor's timer.
+#[derive(Clone, Copy, Debug)]
+struct Start {
+    at: usize,
+    count: u64,
+    divisor: u64,
+    /// The divisor has not changed since.
+    steady: bool,
+}
+
+/// The timers of all processors, as a script sets them.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    starts: HashMap<u8, Start>,
+}
+
+impl Clock {
+    /// Whether an operation reads a current count, or a part of one.
+    pub(super) fn is_asked(model: &Model, operation: &Operation) -> bool {
+        let reads = !matches!(
+            operation.action,
+            Action::WriteMsr(..) | Action::WritePage(..)
+        );
+        let count = |access: Access| access.register == Some(Register::TimerCurrentCount);
+        reads && model.access(operation).is_some_and(count)
+    }
+
+    /// Follows an operation that is about to be executed as number `at`.
+    pub(super) fn follow(&mut self, model: &Model, operation: &Operation, at: usize) {
+        let processor = operation.processor;
+        if model.apic(processor).mode() == Mode::Disabled {
+            self.starts.remove(&processor);
+        }
+        let access = model.access(operation).filter(Access::is_whole);
+        let Some((index, value)) = access.and_then(|access| Some((access.index, access.written?)))
+        else {
+            return;
+        };
+        let start = self.starts.get_mut(&processor);
+        match (index, start) {
+            (INITIAL_COUNT, _) if u32::try_from(value).is_ok() => {
+                let start = Start {
+                    at,
+                    count: value,
+                    divisor: divisor(model.register(processor, DIVIDE)),
+                    steady: true,
+                };
+                self.starts.insert(processor, start);
+            }
+            (DIVIDE, Some(start)) => start.steady = false,
+            _ => {}
+        }
+    }
+
+    /// Whether a count read by operation `at` is one that the timer can have had.
+    pub(super) fn allows(
+        &self,
+        operation: &Operation,
+        at: usize,
+        answers: &Answers,
+        tsc_khz: u64,
+    ) -> bool {
+        let read = answers.outcomes[at].value;
+        if !matches!(
+            operation.action,
+            Action::ReadPage(_, 4) | Action::ReadMsr(_) | Action::ExchangePage(..)
+        ) {
+            return true;
+        }
+        let Some(start) = self.starts.get(&operation.processor) else {
+            return true;
+        };
+        if !start.steady {
+            return read <= start.count;
+        }
+        let stamp = |index: usize| answers.stamps.get(index).copied().unwrap_or(0);
+        let before = |index: usize| stamp(index.saturating_sub(1));
+        let nanoseconds = |units: u32| u64::from(units) * 1024 * 1_000_000 / tsc_khz;
+        // An operation happens between the stamp before it and its own.
+        let least = nanoseconds(before(at).wrapping_sub(stamp(start.at)).saturating_sub(1));
+        let most = nanoseconds(stamp(at).wrapping_sub(before(start.at)).saturating_add(1));
+        let least = least - least / DRIFT;
+        let most = most + most / DRIFT;
+        let lowest = start.count.saturating_sub(most / start.divisor + 2);
+        let highest = start.count.saturating_sub(least / start.divisor) + 1;
+        (lowest..=highest.min(start.count)).contains(&read)
+    }
+}
+
+/// What the divide configuration register divides by.
+pub(super) const fn divisor(register: u32) -> u64 {
+    1 << (((register >> 1 & 4 | register & 3) + 1) & 7)
+}

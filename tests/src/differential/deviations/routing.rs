@@ -1,0 +1,171 @@
+//! How the deviations of destinations are recognised: all are left out of scripts, since what is
+//! delivered elsewhere stays in the state.
+
+use vapic::spec::icr::{Icr, Shorthand};
+use vapic::spec::message::{DeliveryMode, Destination};
+use vapic::{Identity, LocalApic, LogicalModel, Mode};
+
+use super::super::model::Model;
+use super::super::operation::Operation;
+
+const XAPIC_ALL: u32 = 0xFF;
+const X2APIC_ALL: u32 = u32::MAX;
+
+/// A command, with the mode of its sender.
+struct Command {
+    icr: Icr,
+    sender: Mode,
+    /// In the width of the sender's mode.
+    address: u32,
+}
+
+impl Command {
+    fn of(model: &Model, op: &Operation) -> Option<Self> {
+        let icr = model.command(op)?;
+        let sender = model.apic(op.processor).mode();
+        let address = match sender {
+            Mode::X2apic => icr.destination(),
+            Mode::Xapic | Mode::Disabled => icr.destination() >> 24,
+        };
+        Some(Self {
+            icr,
+            sender,
+            address,
+        })
+    }
+
+    /// The address, if it is a logical one and no shorthand overrides it.
+    fn logical(&self) -> Option<u32> {
+        let addressed = self.icr.logical() && self.icr.shorthand() == Shorthand::None;
+        (addressed && !self.is_broadcast()).then_some(self.address)
+    }
+
+    fn is_broadcast(&self) -> bool {
+        match self.sender {
+            Mode::X2apic => self.address == X2APIC_ALL,
+            Mode::Xapic | Mode::Disabled => self.address == XAPIC_ALL,
+        }
+    }
+
+    fn is_lowest_priority(&self) -> bool {
+        self.icr.delivery() == DeliveryMode::LowestPriority
+    }
+}
+
+/// The APICs that are not disabled.
+fn present(model: &Model) -> impl Iterator<Item = Identity> {
+    model
+        .apics()
+        .map(LocalApic::identity)
+        .filter(|identity| identity.mode != Mode::Disabled)
+}
+
+fn any_in(model: &Model, mode: Mode) -> bool {
+    present(model).any(|identity| identity.mode == mode)
+}
+
+fn any_of_model(model: &Model, logical: LogicalModel) -> bool {
+    present(model).any(|identity| identity.mode == Mode::Xapic && identity.model == logical)
+}
+
+fn is(command: Option<Command>, judge: impl FnOnce(&Command) -> bool) -> bool {
+    command.is_some_and(|command| judge(&command))
+}
+
+pub(super) fn lowest_priority_x2apic(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.sender == Mode::X2apic && command.is_lowest_priority()
+    })
+}
+
+pub(super) fn lowest_priority_broadcast(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.is_lowest_priority()
+            && !command.icr.logical()
+            && command.icr.shorthand() != Shorthand::Sender
+            && command.address == XAPIC_ALL
+    })
+}
+
+pub(super) fn lowest_priority_of_several(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        let bits = if any_of_model(model, LogicalModel::Cluster) {
+            0xF
+        } else {
+            0xFF
+        };
+        let several = |address: u32| (address & bits).count_ones() > 1;
+        command.is_lowest_priority() && command.logical().is_some_and(several)
+    })
+}
+
+pub(super) fn aliases(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        let physical = !command.icr.logical() && command.icr.shorthand() == Shorthand::None;
+        let destination = Destination::Physical(command.address);
+        let matching = present(model).filter(|identity| identity.matches(destination));
+        physical && !command.is_broadcast() && matching.count() > 1
+    })
+}
+
+pub(super) fn broadcast_across_modes(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        let other = match command.sender {
+            Mode::X2apic => Mode::Xapic,
+            Mode::Xapic | Mode::Disabled => Mode::X2apic,
+        };
+        command.icr.shorthand() == Shorthand::None
+            && [XAPIC_ALL, X2APIC_ALL].contains(&command.address)
+            && any_in(model, other)
+    })
+}
+
+/// Whether KVM's map of logical addresses is that of x2APIC IDs: all that it looks at say so.
+fn maps_by_id(model: &Model) -> bool {
+    let mut looked_at = present(model).filter(|identity| {
+        identity.software_enabled && (identity.mode == Mode::X2apic || identity.logical_id != 0)
+    });
+    looked_at
+        .next()
+        .is_some_and(|first| first.mode == Mode::X2apic)
+        && looked_at.all(|identity| identity.mode == Mode::X2apic)
+}
+
+pub(super) fn x2apic_map_in_mixed_modes(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.logical().is_some() && maps_by_id(model) && any_in(model, Mode::Xapic)
+    })
+}
+
+pub(super) fn wide_cluster(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.logical().is_some_and(|address| address > 0xFF)
+            && any_of_model(model, LogicalModel::Cluster)
+    })
+}
+
+pub(super) fn cluster_15(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.logical().is_some_and(|address| address >> 4 == 0xF)
+            && any_of_model(model, LogicalModel::Cluster)
+    })
+}
+
+pub(super) fn unknown_format(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        command.logical().is_some() && any_of_model(model, LogicalModel::Unknown)
+    })
+}
+
+pub(super) fn logical_nmi_to_disabled(model: &Model, op: &Operation) -> bool {
+    is(Command::of(model, op), |command| {
+        let hears = |address| {
+            present(model)
+                .filter(|identity| !identity.software_enabled)
+                .any(|identity| identity.matches(Destination::Logical(address)))
+        };
+        command.icr.delivery() == DeliveryMode::Nmi
+            && command.logical().is_some_and(hears)
+            && !maps_by_id(model)
+    })
+}

@@ -1,0 +1,111 @@
+//! The same guest accesses on our Local APIC and on KVM's own: every value read, every fault and
+//! every interrupt taken must agree, but for a list of [deviations].
+//!
+//! ```text
+//! seed -> generate -> script -> guest on --apic userspace -> answers \
+//!                            -> guest on --apic kernel    -> answers  > compare -> shrink
+//!                            -> model (vapic alone)       -> answers /
+//! ```
+//!
+//! A guest executes the script strictly in its order, across its processors, with interrupts off
+//! but in windows, so that nothing depends on when an interrupt is injected.
+
+mod clock;
+mod compare;
+pub mod deviations;
+mod execute;
+mod generate;
+mod model;
+mod operation;
+mod random;
+mod setup;
+mod shrink;
+#[path = "../../../guest/src/scenario/script/wire.rs"]
+mod wire;
+
+use std::fmt::Write;
+
+use vmm::kvm::ApicModel;
+
+pub use compare::{Difference, Explained, compare};
+pub use execute::{Answers, Bench};
+pub use generate::{Script, generate};
+pub use model::{Access, Door, Kernel, Model, lvt_index};
+pub use operation::{Action, End, Operation, Outcome};
+pub use shrink::shrink;
+
+/// Most runs that finding a smaller script may take.
+const SHRINK_TRIES: usize = 200;
+
+/// What a comparison gave.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Operations compared.
+    pub operations: u64,
+    /// How often each deviation explained a difference.
+    pub explained: Explained,
+}
+
+impl Bench {
+    /// Generates a script, runs it on both APICs and compares.
+    ///
+    /// # Errors
+    ///
+    /// A difference without a known reason, with the smallest script found that shows it; or the
+    /// host refuses a machine.
+    pub fn differ(&self, seed: u64, operations: usize, processors: u8) -> anyhow::Result<Tally> {
+        let script = generate(seed, operations, self.model(processors)?);
+        let count = script.operations().len() as u64;
+        match self.compared(&script)? {
+            Ok(explained) => Ok(Tally {
+                operations: count,
+                explained,
+            }),
+            Err(first) => Err(self.failure(seed, script, &first)),
+        }
+    }
+
+    /// The pure model of a machine on this host.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell its CPUID.
+    pub fn model(&self, processors: u8) -> anyhow::Result<Model> {
+        Ok(Model::new(processors, self.physical_bits()?, self.kernel()))
+    }
+
+    fn compared(&self, script: &Script) -> anyhow::Result<Result<Explained, Box<Difference>>> {
+        let operations = script.operations();
+        let ours = self.run(&operations, script.processors, ApicModel::Userspace)?;
+        let kernel = self.run(&operations, script.processors, ApicModel::Kernel)?;
+        let model = self.model(script.processors)?;
+        Ok(compare(&operations, model, self.tsc_khz(), &ours, &kernel))
+    }
+
+    fn failure(&self, seed: u64, script: Script, first: &Difference) -> anyhow::Error {
+        let processors = script.processors;
+        let mut shown = first.clone();
+        let small = shrink(script, SHRINK_TRIES, |smaller| {
+            let allowed = self
+                .model(processors)
+                .is_ok_and(|model| smaller.is_allowed(model));
+            match allowed.then(|| self.compared(smaller)) {
+                Some(Ok(Err(difference))) if difference.what == first.what => {
+                    shown = *difference;
+                    true
+                }
+                _ => false,
+            }
+        });
+        let mut text = format!(
+            "seed {seed:#x}, {processors} processors: first {first}\n\nthe smallest script found \
+             that fails so, after the usual start: {shown}\n"
+        );
+        let operations = small.operations();
+        let listed = operations.iter().take(shown.at + 1).enumerate();
+        for (at, operation) in listed.skip(small.start.len()) {
+            let _ = write!(text, "\n{at:5} {operation}");
+        }
+        anyhow::Error::msg(text)
+    }
+}

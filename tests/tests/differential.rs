@@ -1,0 +1,72 @@
+//! Our Local APIC against KVM's in-kernel one, by the answers that a guest gets from either.
+
+use std::collections::BTreeMap;
+
+use tests::differential::Bench;
+use tests::differential::deviations::DEVIATIONS;
+
+/// Scripts: seed, operations, processors. Together 100,000 operations.
+const SCRIPTS: [(u64, usize, u8); 8] = [
+    (1, 14_000, 2),
+    (2, 14_000, 2),
+    (3, 14_000, 2),
+    (4, 14_000, 2),
+    (5, 14_000, 2),
+    (6, 14_000, 2),
+    (7, 9_000, 3),
+    (8, 8_000, 4),
+];
+
+#[test]
+fn a_hundred_thousand_operations_agree() {
+    let bench = Bench::new().unwrap();
+    let mut operations = 0;
+    let mut explained: BTreeMap<&str, u64> = BTreeMap::new();
+    for (seed, count, processors) in SCRIPTS {
+        let tally = bench.differ(seed, count, processors).unwrap();
+        operations += tally.operations;
+        for (name, times) in tally.explained {
+            *explained.entry(name).or_default() += times;
+        }
+    }
+    println!("{operations} operations; differences with a known reason: {explained:#?}");
+    assert!(operations >= 100_000, "{operations}");
+}
+
+/// Otherwise the list would rot: an entry that this host's KVM does not need must go.
+#[test]
+fn every_deviation_is_real() {
+    let bench = Bench::new().unwrap();
+    let mut unreal = Vec::new();
+    for deviation in DEVIATIONS {
+        let [ours, kernel] = bench.last_answers(deviation).unwrap();
+        println!("{}: userspace {ours}, kernel {kernel}", deviation.name);
+        if ours == kernel && !deviation.some_hosts {
+            unreal.push(deviation.name);
+        }
+    }
+    assert_eq!(unreal, [""; 0], "the two APICs agree here");
+}
+
+#[test]
+fn every_deviation_is_recognised_in_its_own_evidence() {
+    let bench = Bench::new().unwrap();
+    for deviation in DEVIATIONS {
+        let script = (deviation.evidence)();
+        let mut model = bench.model(2).unwrap();
+        let mut recognised = false;
+        let (last, before) = script.split_last().unwrap();
+        for operation in before {
+            recognised |= deviation.avoided.is_some_and(|f| f(&model, operation));
+            recognised |= deviation
+                .mended
+                .is_some_and(|f| !f(&model, operation).is_empty());
+            model.execute(operation);
+        }
+        if deviation.tolerated.is_some() {
+            let [ours, kernel] = bench.last_answers(deviation).unwrap();
+            recognised |= deviation.explains(&model, last, &ours, &kernel);
+        }
+        assert!(recognised, "{}", deviation.name);
+    }
+}
