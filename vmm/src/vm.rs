@@ -7,7 +7,7 @@ use std::thread;
 use anyhow::Context;
 use kvm_bindings::CpuId;
 use kvm_ioctls::{VcpuFd, VmFd};
-use vapic::{Config, Fabric, LocalApic};
+use vapic::{Config, Fabric, Features, LocalApic};
 use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::timerfd::TimerFd;
 
@@ -114,11 +114,13 @@ impl Vm {
         let abilities = probe::quick(host)?;
         let traits = HostTraits {
             task_priority_exits: abilities.tpr_fall_exits,
+            tsc_deadline_exits: abilities.tsc_deadline_exits
+                && host.capability("VCPU_ATTRIBUTES") > 0,
             injection: Injection::best(host),
         };
         let recipe = Recipe {
             vcpu_count: config.vcpus,
-            tsc_deadline: false,
+            tsc_deadline: traits.tsc_deadline_exits,
             tsc_khz,
         };
 
@@ -296,12 +298,16 @@ impl VcpuBuilder<'_> {
     fn userspace_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<UserspaceVcpus> {
         let supported = self.host.supported_cpuid()?;
         let physical_bits = leaf(&supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]);
+        let features = Features {
+            tsc_deadline: self.traits.tsc_deadline_exits,
+            ..Features::default()
+        };
         let apic = |id| {
             LocalApic::new(Config {
                 id,
                 bootstrap: id == 0,
                 physical_bits,
-                features: vapic::Features::default(),
+                features,
             })
         };
         let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;

@@ -15,6 +15,7 @@ mod interrupt;
 mod machine;
 mod msr_filter;
 pub mod probe;
+mod tsc;
 
 pub use capability::{Capability, Need};
 pub use cpuid::{CpuidError, Recipe};
@@ -23,3 +24,4 @@ pub use host_error::HostError;
 pub use interrupt::{Injection, queue_interrupt};
 pub use machine::{ApicModel, VmError, create_vm, prepare_vcpu};
 pub use msr_filter::{IA32_APIC_BASE, IA32_TSC_DEADLINE};
+pub use tsc::tsc_offset;

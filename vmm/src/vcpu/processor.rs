@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
 use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
 use vapic::spec::message::InterruptMessage;
-use vapic::{Arrivals, Effect, Fabric, GeneralProtection, LocalApic, Router};
+use vapic::{Arrivals, Effect, Fabric, GeneralProtection, IA32_TSC_DEADLINE, LocalApic, Router};
 
 use crate::machine::Machine;
 use crate::observe::{Clock, Ledger, Tsc};
@@ -23,6 +23,10 @@ pub struct Processor {
     router: Router,
     machine: Arc<Machine>,
     clock: Clock,
+    /// What the guest's TSC is ahead of the host's, as of the last write of IA32_TSC_DEADLINE.
+    tsc_offset: u64,
+    /// When IA32_TSC_DEADLINE will be reached, in ns, if it is armed.
+    tsc_deadline: u64,
     /// Taken from the mailbox and not yet handed to the loop.
     arrivals: Option<Arrivals>,
 }
@@ -47,6 +51,8 @@ impl Processor {
             router,
             machine,
             clock,
+            tsc_offset: 0,
+            tsc_deadline: 0,
             arrivals: None,
         }
     }
@@ -61,6 +67,29 @@ impl Processor {
     #[must_use]
     pub fn time(&self, at: Tsc) -> u64 {
         self.clock.nanoseconds(self.clock.elapsed(at))
+    }
+
+    fn guest_tsc(&self, at: Tsc) -> u64 {
+        at.0.wrapping_add(self.tsc_offset)
+    }
+
+    /// The guest writes IA32_TSC_DEADLINE while its TSC is this much ahead of the host's.
+    pub fn write_tsc_deadline(&mut self, value: u64, tsc_offset: u64, now: Tsc) {
+        self.tsc_offset = tsc_offset;
+        let tsc = self.guest_tsc(now);
+        let wait = self.clock.nanoseconds(value.saturating_sub(tsc));
+        self.tsc_deadline = self.time(now).saturating_add(wait);
+        // The exit is taken only where the processor has the mode, so there is no #GP.
+        let _ = self.apic.write_tsc_deadline(value, tsc);
+    }
+
+    /// When time must be looked at, in ns: at the count's end or at the TSC deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        match self.apic.tsc_deadline() {
+            Some(_) => Some(self.tsc_deadline),
+            None => self.apic.deadline(),
+        }
     }
 
     /// Lets time pass and takes what other threads have left; arrivals that are no vectors come out
@@ -79,6 +108,9 @@ impl Processor {
     fn drain(&mut self, now: Tsc) {
         let time = self.time(now);
         self.apic.advance(time);
+        if self.apic.tsc_deadline().is_some() {
+            self.apic.advance_tsc(self.guest_tsc(now));
+        }
         let Some(mailbox) = self.fabric.mailbox(self.index) else {
             return;
         };
@@ -121,7 +153,11 @@ impl Processor {
     pub fn read_msr(&mut self, exit: ReadMsrExit<'_>, now: Tsc) {
         self.before_access(now);
         let time = self.time(now);
-        match self.apic.read_msr(exit.index, time) {
+        let result = match exit.index {
+            IA32_TSC_DEADLINE => self.apic.read_tsc_deadline(self.guest_tsc(now)),
+            msr => self.apic.read_msr(msr, time),
+        };
+        match result {
             Ok(value) => *exit.data = value,
             Err(GeneralProtection) => *exit.error = 1,
         }

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use kvm_ioctls::VcpuFd;
-use vapic::Arrivals;
 use vapic::spec::base::ApicBase;
+use vapic::{Arrivals, IA32_TSC_DEADLINE};
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::exit::{Exit, Fatal};
@@ -20,7 +20,7 @@ use super::ports::Ports;
 use super::processor::Processor;
 use super::reset::{ResetState, mirror_base};
 use super::signal::Armed;
-use crate::kvm::Injection;
+use crate::kvm::{Injection, tsc_offset};
 use crate::machine::{Ending, Machine};
 use crate::observe::{Cause, Ledger, Tsc};
 
@@ -37,6 +37,8 @@ const RECHECK_NS: u64 = 200_000;
 pub struct HostTraits {
     /// Lowering CR8 exits.
     pub task_priority_exits: bool,
+    /// A write of IA32_TSC_DEADLINE exits, and the TSC's offset can be read: the guest has the mode.
+    pub tsc_deadline_exits: bool,
     /// How interrupts are handed over.
     pub injection: Injection,
 }
@@ -66,6 +68,7 @@ enum After {
     Nothing,
     Halt,
     MirrorBase(ApicBase),
+    ArmDeadline(u64),
     End(Fatal),
 }
 
@@ -173,6 +176,11 @@ impl Vcpu {
                 processor.read_msr(exit, returned);
                 After::Nothing
             }
+            Exit::MsrWrite(exit)
+                if exit.index == IA32_TSC_DEADLINE && self.host.tsc_deadline_exits =>
+            {
+                After::ArmDeadline(exit.data)
+            }
             Exit::MsrWrite(exit) => processor
                 .write_msr(exit, returned)
                 .map_or(After::Nothing, After::MirrorBase),
@@ -199,6 +207,10 @@ impl Vcpu {
                 self.halted_with_interrupts = state.interrupts_on;
             }
             After::MirrorBase(base) => mirror_base(vcpu.fd(), base).map_err(Fatal::Run)?,
+            After::ArmDeadline(value) => {
+                let offset = tsc_offset(vcpu.fd()).map_err(Fatal::Run)?;
+                self.processor.write_tsc_deadline(value, offset, Tsc::now());
+            }
             After::End(fatal) => return Err(fatal),
         }
         if cause == Cause::Kick {
@@ -297,14 +309,16 @@ impl Vcpu {
     ///
     /// It is never disarmed: one kick too many is harmless.
     fn arm_timer(&mut self, now: Tsc) {
-        let Processor { apic, .. } = &self.processor;
+        let apic = &self.processor.apic;
+        let deadline = self.processor.deadline();
         let held = !self.host.task_priority_exits && apic.held_by_task_priority();
-        if apic.deadline().is_none() && !held && apic.nmis() == 0 {
+        let look_again = held || apic.nmis() > 0;
+        if deadline.is_none() && !look_again {
             return;
         }
         let time = self.processor.time(now);
-        let again = (held || apic.nmis() > 0).then(|| time + RECHECK_NS);
-        let Some(deadline) = [apic.deadline(), again].into_iter().flatten().min() else {
+        let again = look_again.then_some(time + RECHECK_NS);
+        let Some(deadline) = [deadline, again].into_iter().flatten().min() else {
             return;
         };
         if self.armed_for != Some(deadline) {
