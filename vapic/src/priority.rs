@@ -99,24 +99,24 @@ impl LocalApic {
     /// The guest wrote the EOI register; without effect if nothing is in service.
     #[inline(always)]
     pub(crate) fn end(&mut self) -> Effect {
-        match self.in_service.end() {
-            Some(vector) if self.level.contains(vector) => self.end_level(vector),
-            Some(vector) => Effect::Ended {
-                vector,
-                level: false,
-            },
-            None => Effect::None,
-        }
+        let Some(vector) = self.in_service.end() else {
+            return Effect::None;
+        };
+        let (vector, level) = if self.level.contains(vector) {
+            self.end_level(vector)
+        } else {
+            (vector, false)
+        };
+        Effect::Ended { vector, level }
     }
 
+    /// A level-triggered vector has ended: the vector once more, which the caller then need not
+    /// keep, and whether its end is broadcast.
     #[cold]
     #[inline(never)]
-    fn end_level(&mut self, vector: u8) -> Effect {
+    fn end_level(&mut self, vector: u8) -> (u8, bool) {
         self.end_lint0(vector);
-        Effect::Ended {
-            vector,
-            level: !self.spurious.suppress_eoi_broadcast(),
-        }
+        (vector, !self.spurious.suppress_eoi_broadcast())
     }
 
     /// The task-priority class, as CR8 shows it.
