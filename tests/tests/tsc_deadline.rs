@@ -59,7 +59,9 @@ fn a_sleeper_is_woken_at_its_deadline_and_not_before() {
     let probe = Vapic::new(&["probe", "--json"]).run();
     let probe: serde_json::Value = serde_json::from_str(&probe.stdout).expect("JSON");
     let exits = probe["probes"]["tsc_deadline_write"]["answer"]["effect"] == "exits";
-    let report = Vapic::guest(&guest, &["--cpus", "1", "--report", "json"]).run().passed();
+    let report = Vapic::guest(&guest, &["--cpus", "1", "--report", "json"])
+        .run()
+        .passed();
     let offered = report.number("/results/0/results/offered");
     assert_eq!(offered, i64::from(exits), "{probe}");
     let injected = report.number("/vcpus/0/ipis/local_injected");
