@@ -24,13 +24,27 @@ impl AddAssign for Count {
     }
 }
 
-/// Runs a test runner; a failure that no test accounts for is one more failed test, and so is a
-/// runner that ran none.
-pub(crate) fn tests(command: Command) -> Count {
-    tests_shown_on(command, std::io::stdout(), std::io::stderr())
+/// What runs tests, hence how its closing lines read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Runner {
+    /// `cargo test`: a line for each program.
+    CargoTest,
+    /// cargo-nextest: one line. It shows the output of a failed test, with that program's own line.
+    Nextest,
 }
 
-fn tests_shown_on(mut command: Command, out: impl Write + Send, err: impl Write) -> Count {
+/// Runs a test runner; a failure that no test accounts for is one more failed test, and so is a
+/// runner that ran none.
+pub(crate) fn tests(runner: Runner, command: Command) -> Count {
+    tests_shown_on(runner, command, std::io::stdout(), std::io::stderr())
+}
+
+fn tests_shown_on(
+    runner: Runner,
+    mut command: Command,
+    out: impl Write + Send,
+    err: impl Write,
+) -> Count {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -47,8 +61,8 @@ fn tests_shown_on(mut command: Command, out: impl Write + Send, err: impl Write)
     };
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let mut count = thread::scope(|scope| {
-        let out = scope.spawn(|| pass_on(stdout, out));
-        let mut count = pass_on(stderr, err);
+        let out = scope.spawn(|| pass_on(runner, stdout, out));
+        let mut count = pass_on(runner, stderr, err);
         count += out.join().expect("no panic");
         count
     });
@@ -60,7 +74,7 @@ fn tests_shown_on(mut command: Command, out: impl Write + Send, err: impl Write)
 }
 
 /// Copies a stream line by line and sums up the runners' closing lines in it.
-fn pass_on(from: Option<impl Read>, mut to: impl Write) -> Count {
+fn pass_on(runner: Runner, from: Option<impl Read>, mut to: impl Write) -> Count {
     let mut count = Count::default();
     let Some(from) = from else { return count };
     let mut from = BufReader::new(from);
@@ -68,40 +82,47 @@ fn pass_on(from: Option<impl Read>, mut to: impl Write) -> Count {
     while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
         // Where nobody looks, the tests go on all the same.
         let _ = to.write_all(&line).and_then(|()| to.flush());
-        count += closing_line(&String::from_utf8_lossy(&line)).unwrap_or_default();
+        count += runner
+            .closing_line(&String::from_utf8_lossy(&line))
+            .unwrap_or_default();
         line.clear();
     }
     count
 }
 
-/// What the closing line of a runner says; `None` for any other line.
-fn closing_line(line: &str) -> Option<Count> {
-    let line = line.trim();
-    if let Some(result) = line.strip_prefix("test result: ") {
-        let (_verdict, numbers) = result.split_once(". ")?;
-        return Some(Count {
-            passed: number_before(numbers, "passed")?,
-            failed: number_before(numbers, "failed")?,
-            skipped: number_before(numbers, "ignored")?,
-        });
+impl Runner {
+    /// What a closing line says; `None` for any other line.
+    fn closing_line(self, line: &str) -> Option<Count> {
+        let line = line.trim_end();
+        match self {
+            Self::CargoTest => {
+                let result = line.strip_prefix("test result: ")?;
+                let (_verdict, numbers) = result.split_once(". ")?;
+                Some(Count {
+                    passed: number_before(numbers, "passed")?,
+                    failed: number_before(numbers, "failed")?,
+                    skipped: number_before(numbers, "ignored")?,
+                })
+            }
+            Self::Nextest => {
+                let (_time, numbers) = line
+                    .trim_start()
+                    .strip_prefix("Summary [")?
+                    .split_once(']')?;
+                let (run, numbers) = numbers.split_once(" run: ")?;
+                // `57 tests`, or `20/57 tests` if the run was broken off.
+                let mut all = run.split([' ', '/']).filter_map(|word| word.parse().ok());
+                let passed = number_before(numbers, "passed").unwrap_or(0);
+                Some(Count {
+                    passed,
+                    failed: all
+                        .next_back()
+                        .and_then(|all: u64| all.checked_sub(passed))?,
+                    skipped: number_before(numbers, "skipped").unwrap_or(0),
+                })
+            }
+        }
     }
-    if !line.starts_with("Summary [") {
-        return None;
-    }
-    let (_time, numbers) = line.split_once(']')?;
-    let (run, numbers) = numbers.split_once(" run: ")?;
-    // `57 tests`, or `20/57 tests` if the run was broken off.
-    let all: u64 = run
-        .split([' ', '/'])
-        .filter_map(|word| word.parse().ok())
-        .next_back()?;
-    let passed = number_before(numbers, "passed").unwrap_or(0);
-    let skipped = number_before(numbers, "skipped").unwrap_or(0);
-    Some(Count {
-        passed,
-        failed: all - passed,
-        skipped,
-    })
 }
 
 /// The number in front of a word, as in `3 passed`.
@@ -134,16 +155,16 @@ mod tests {
     fn closing_lines_of_cargo_test() {
         let line = "test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; \
                     finished in 0.00s\n";
-        assert_eq!(closing_line(line), count(5, 0, 1));
+        assert_eq!(Runner::CargoTest.closing_line(line), count(5, 0, 1));
         let line = "test result: FAILED. 0 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out";
-        assert_eq!(closing_line(line), count(0, 2, 0));
+        assert_eq!(Runner::CargoTest.closing_line(line), count(0, 2, 0));
     }
 
     #[test]
     fn closing_lines_of_nextest() {
         for (line, expected) in [
             (
-                "     Summary [  20.393s] 57 tests run: 57 passed, 1 skipped",
+                "     Summary [  20.393s] 57 tests run: 57 passed, 1 skipped\n",
                 count(57, 0, 1),
             ),
             (
@@ -163,7 +184,7 @@ mod tests {
                 count(0, 4, 0),
             ),
         ] {
-            assert_eq!(closing_line(line), expected, "{line}");
+            assert_eq!(Runner::Nextest.closing_line(line), expected, "{line}");
         }
     }
 
@@ -177,8 +198,16 @@ mod tests {
             "test result: ok",
             "running 3 tests",
         ] {
-            assert_eq!(closing_line(line), None, "{line}");
+            assert_eq!(Runner::CargoTest.closing_line(line), None, "{line}");
+            assert_eq!(Runner::Nextest.closing_line(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn the_output_of_a_failed_test_is_not_counted() {
+        let shown =
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(Runner::Nextest.closing_line(shown), None);
     }
 
     #[test]
@@ -186,7 +215,7 @@ mod tests {
         let sh = |script: &str| {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
-            tests_shown_on(command, sink(), sink())
+            tests_shown_on(Runner::Nextest, command, sink(), sink())
         };
         let summary = "echo 'Summary [ 1s] 2 tests run: 2 passed, 0 skipped' >&2";
         assert_eq!(Some(sh(summary)), count(2, 0, 0));
@@ -194,7 +223,7 @@ mod tests {
         assert_eq!(Some(sh("true")), count(0, 1, 0));
         let nowhere = Command::new("/nowhere/runner");
         assert_eq!(
-            Some(tests_shown_on(nowhere, sink(), sink())),
+            Some(tests_shown_on(Runner::Nextest, nowhere, sink(), sink())),
             count(0, 1, 0)
         );
     }

@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use crate::counted::{self, Count};
+use crate::counted::{self, Count, Runner};
 use crate::setup;
 use crate::workspace::{self, BARE_METAL, cargo};
 
@@ -28,7 +28,7 @@ enum Kind {
     /// One test: whether the command succeeds.
     Check,
     /// As many tests as its runner says.
-    Tests,
+    Tests(Runner),
 }
 
 /// Runs everything; the last line printed is `N passed, N failed`.
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("\n== {name}");
         let started = Instant::now();
         let mut count = match kind {
-            Kind::Tests => counted::tests(command),
+            Kind::Tests(runner) => counted::tests(runner, command),
             Kind::Check => check(command),
         };
         println!("   {name}: {:.0} s", started.elapsed().as_secs_f64());
@@ -88,13 +88,17 @@ fn steps(fast: bool) -> Vec<Step> {
         kind: Kind::Check,
         command,
     };
-    let tests = |name, command| Step {
+    let tests = |name, (runner, command)| Step {
         name,
-        kind: Kind::Tests,
+        kind: Kind::Tests(runner),
         command,
     };
     let strict = ["--", "--deny", "warnings"];
-    let nextest = setup::has_nextest();
+    let runner = match setup::has_nextest() {
+        true => Runner::Nextest,
+        false => Runner::CargoTest,
+    };
+    let examples = cargo(&["test", "--workspace", "--doc"]);
     let doc = |mut command: Command| {
         command
             .arg("--no-deps")
@@ -122,21 +126,21 @@ fn steps(fast: bool) -> Vec<Step> {
             "vapic without std",
             bare_metal(&["build", "--package", "vapic"]),
         ),
-        tests("unit tests", unit(nextest, fast)),
+        tests("unit tests", unit(runner, fast)),
         tests(
             "examples in the documentation",
-            cargo(&["test", "--workspace", "--doc"]),
+            (Runner::CargoTest, examples),
         ),
         check("release build", workspace::build_vapic()),
-        tests("real VMs", real_vms(nextest, fast)),
+        tests("real VMs", real_vms(runner, fast)),
         tests("loom: mailbox", loom("vapic", &["--test", "loom"])),
         tests("loom: kick", loom("vmm", &["--lib", "kick::model"])),
     ]
 }
 
-/// A runner of these packages' tests, the slow ones included unless `fast`.
-fn runner(nextest: bool, fast: bool, packages: &[&str]) -> Command {
-    if nextest {
+/// A run of these packages' tests, the slow ones included unless `fast`.
+fn run_of(runner: Runner, fast: bool, packages: &[&str]) -> Command {
+    if runner == Runner::Nextest {
         let mut command = cargo(&["nextest", "run", "--no-fail-fast"]);
         command.args(packages);
         if !fast {
@@ -152,22 +156,25 @@ fn runner(nextest: bool, fast: bool, packages: &[&str]) -> Command {
     command
 }
 
-fn unit(nextest: bool, fast: bool) -> Command {
-    runner(nextest, fast, &["--workspace", "--exclude", "tests"])
+fn unit(runner: Runner, fast: bool) -> (Runner, Command) {
+    (
+        runner,
+        run_of(runner, fast, &["--workspace", "--exclude", "tests"]),
+    )
 }
 
-fn real_vms(nextest: bool, fast: bool) -> Command {
-    let mut command = runner(nextest, fast, &["--package", "tests"]);
-    if !nextest {
+fn real_vms(runner: Runner, fast: bool) -> (Runner, Command) {
+    let mut command = run_of(runner, fast, &["--package", "tests"]);
+    if runner == Runner::CargoTest {
         // As `.config/nextest.toml` has it: machines that run at once disturb each other.
         command.args(["--test-threads", "1"]);
     }
     command.env("VAPIC_BIN", workspace::vapic_path());
-    command
+    (runner, command)
 }
 
 /// A loom model, in a target folder of its own since all code is built for it anew.
-fn loom(package: &str, test: &[&str]) -> Command {
+fn loom(package: &str, test: &[&str]) -> (Runner, Command) {
     let mut command = cargo(&["test", "--release", "--package", package]);
     command.args(test);
     command.env("RUSTFLAGS", "--cfg loom");
@@ -175,5 +182,5 @@ fn loom(package: &str, test: &[&str]) -> Command {
     // It is the optimiser that counts; linking is most of the time otherwise.
     command.env("CARGO_PROFILE_RELEASE_LTO", "off");
     command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    command
+    (Runner::CargoTest, command)
 }

@@ -37,7 +37,9 @@ pub(crate) fn run(quick: bool) -> anyhow::Result<()> {
 
 /// Two senders to distinct targets beside one.
 fn print_scaling(rows: &[Value]) -> anyhow::Result<()> {
-    println!("Two sending threads to distinct targets, million sends a second; met to one decimal\n");
+    println!(
+        "Two sending threads to distinct targets, million sends a second; met to one decimal\n"
+    );
     let mut table = super::table(&["work", "one", "two", "two/one", "goal", "met"]);
     for row in rows {
         let number = |name: &str| {
