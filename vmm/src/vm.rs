@@ -18,7 +18,9 @@ use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
 use crate::machine::{Ending, Machine};
 use crate::memory::{self, GuestMemory};
 use crate::observe::{Clock, Ledger, Observer, Tsc};
-use crate::vcpu::{self, HaltPoll, HostTraits, KernelVcpu, Ports, Processor, ResetState, Vcpu};
+use crate::vcpu::{
+    self, ApicPage, Finished, HaltPoll, HostTraits, KernelVcpu, Ports, Processor, ResetState, Vcpu,
+};
 
 /// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
 pub const MAX_VCPUS: u32 = 255;
@@ -75,6 +77,8 @@ pub struct Run {
     pub ending: Ending,
     /// The accounts of all vCPUs.
     pub ledgers: Vec<Ledger>,
+    /// The APIC of each vCPU as it was left, unless KVM does not tell.
+    pub apics: Vec<Option<ApicPage>>,
     /// What was observed besides.
     pub observer: Observer,
     /// What still waits in each vCPU's mailbox; empty on KVM's own APIC.
@@ -184,18 +188,15 @@ impl Vm {
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
         let mut events =
             EventLoop::new(&machine, timers).context("cannot set up the event loop")?;
-        let finished: Vec<(Ledger, Option<TimerFd>)> = thread::scope(|scope| {
+        let finished: Vec<Finished> = thread::scope(|scope| {
             let mut running = Vec::new();
             for (index, (fd, body)) in threads.into_iter().enumerate() {
                 let thread_machine = Arc::clone(&machine);
                 let spawned = thread::Builder::new()
                     .name(format!("vcpu{index}"))
                     .spawn_scoped(scope, move || match body {
-                        Loop::Userspace(vcpu) => {
-                            let (ledger, timer) = vcpu.run(index, fd, &thread_machine);
-                            (ledger, Some(timer))
-                        }
-                        Loop::Kernel(vcpu) => (vcpu.run(index, fd, &thread_machine), None),
+                        Loop::Userspace(vcpu) => vcpu.run(index, fd, &thread_machine),
+                        Loop::Kernel(vcpu) => vcpu.run(index, fd, &thread_machine),
                     });
                 match spawned {
                     Ok(thread) => running.push(thread),
@@ -226,10 +227,14 @@ impl Vm {
             .context("the event loop ended before the machine")?;
         // The timers close after the event loop has let go of them.
         drop(events);
-        let ledgers = finished.into_iter().map(|(ledger, _)| ledger).collect();
+        let (ledgers, apics) = finished
+            .into_iter()
+            .map(|Finished { ledger, apic, .. }| (ledger, apic))
+            .unzip();
         Ok(Run {
             ending,
             ledgers,
+            apics,
             observer,
             waiting,
             ended,
@@ -302,15 +307,14 @@ impl VcpuBuilder<'_> {
             tsc_deadline: self.traits.tsc_deadline_exits,
             ..Features::default()
         };
-        let apic = |id| {
-            LocalApic::new(Config {
-                id,
-                bootstrap: id == 0,
-                physical_bits,
-                features,
-            })
+        let config = |id| Config {
+            id,
+            bootstrap: id == 0,
+            physical_bits,
+            features,
         };
-        let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| apic(id).identity()))?;
+        let identity = |id| LocalApic::new(config(id)).identity();
+        let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| identity(id)))?;
         let host_cpus = thread::available_parallelism().map_or(1, usize::from);
         let halt_poll = HaltPoll::new(fds.len(), host_cpus);
         let mut vcpus = Vec::new();
@@ -324,7 +328,7 @@ impl VcpuBuilder<'_> {
             timers.push(timer.as_raw_fd());
             let processor = Processor::new(
                 index as usize,
-                apic(index),
+                config(index),
                 Arc::clone(&fabric),
                 Arc::clone(self.machine),
                 self.observer.ledger(index as usize),

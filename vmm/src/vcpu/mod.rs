@@ -23,8 +23,24 @@ pub use run_kernel::KernelVcpu;
 pub use signal::{ThreadId, install as install_kick_signal};
 
 use kvm_ioctls::VcpuFd;
+use vmm_sys_util::timerfd::TimerFd;
 
 use crate::machine::Position;
+use crate::observe::Ledger;
+
+/// The registers of a Local APIC, laid out as by KVM_GET_LAPIC.
+pub type ApicPage = [u8; vapic::snapshot::page::SIZE];
+
+/// What a vCPU leaves behind.
+
+pub struct Finished {
+    /// Its account.
+    pub ledger: Ledger,
+    /// Its timer, which the event loop may still be watching; KVM's own APIC needs none.
+    pub timer: Option<TimerFd>,
+    /// Its APIC, unless KVM does not tell.
+    pub apic: Option<ApicPage>,
+}
 
 /// Where a stopped guest is.
 fn position(vcpu: &VcpuFd) -> Position {

@@ -7,8 +7,11 @@ use std::sync::Arc;
 use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
 use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
 use vapic::spec::message::InterruptMessage;
-use vapic::{Arrivals, Effect, Fabric, GeneralProtection, IA32_TSC_DEADLINE, LocalApic, Router};
+use vapic::{
+    Arrivals, Config, Effect, Fabric, GeneralProtection, IA32_TSC_DEADLINE, LocalApic, Router,
+};
 
+use super::ApicPage;
 use crate::machine::Machine;
 use crate::observe::{Clock, Ledger, Tsc};
 
@@ -18,6 +21,7 @@ pub struct Processor {
     pub apic: LocalApic,
     /// The account of this vCPU.
     pub ledger: Ledger,
+    config: Config,
     index: usize,
     fabric: Arc<Fabric>,
     router: Router,
@@ -36,7 +40,7 @@ impl Processor {
     #[must_use]
     pub fn new(
         index: usize,
-        apic: LocalApic,
+        config: Config,
         fabric: Arc<Fabric>,
         machine: Arc<Machine>,
         ledger: Ledger,
@@ -44,8 +48,9 @@ impl Processor {
     ) -> Self {
         let router = Router::new(Arc::clone(&fabric), Some(index));
         Self {
-            apic,
+            apic: LocalApic::new(config),
             ledger,
+            config,
             index,
             fabric,
             router,
@@ -90,6 +95,13 @@ impl Processor {
             Some(_) => Some(self.tsc_deadline),
             None => self.apic.deadline(),
         }
+    }
+
+    /// The APIC's registers at a moment.
+    #[must_use]
+    pub fn page(&mut self, now: Tsc) -> ApicPage {
+        let time = self.time(now);
+        self.apic.save(time).to_page(self.config)
     }
 
     /// Lets time pass and takes what other threads have left; arrivals that are no vectors come out

@@ -12,6 +12,7 @@ use vapic::spec::base::ApicBase;
 use vapic::{Arrivals, IA32_TSC_DEADLINE};
 use vmm_sys_util::timerfd::TimerFd;
 
+use super::Finished;
 use super::exit::{Exit, Fatal};
 use super::halt_poll::HaltPoll;
 use super::inject::{Plan, Readiness};
@@ -22,7 +23,7 @@ use super::reset::{ResetState, mirror_base};
 use super::signal::Armed;
 use crate::kvm::{Injection, tsc_offset};
 use crate::machine::{Ending, Machine};
-use crate::observe::{Cause, Ledger, Tsc};
+use crate::observe::{Cause, Tsc};
 
 /// Shortest time for which the timer is armed: shorter ones would only load the event loop, since
 /// every exit looks at the time as well.
@@ -98,10 +99,9 @@ impl Vcpu {
         }
     }
 
-    /// Runs the vCPU on the calling thread until the machine stops; returns its account, and its
-    /// timer, which the event loop may still be watching.
+    /// Runs the vCPU on the calling thread until the machine stops.
     #[must_use]
-    pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> (Ledger, TimerFd) {
+    pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> Finished {
         let mut vcpu = Armed::new(fd);
         self.host.injection.prepare(vcpu.fd());
         let presence = machine.take_seat(index);
@@ -113,7 +113,11 @@ impl Vcpu {
                 fatal,
             });
         }
-        (self.processor.ledger, self.timer)
+        Finished {
+            apic: Some(self.processor.page(Tsc::now())),
+            ledger: self.processor.ledger,
+            timer: Some(self.timer),
+        }
     }
 
     fn turn_until_stopped(
@@ -130,7 +134,11 @@ impl Vcpu {
             }
             if let Some(place) = self.resting_place(vcpu.fd())? {
                 self.arm_timer(now);
-                self.sleep(presence, place, now);
+                let asleep = self.sleep(presence, place, now);
+                // Before the first entry there is no exit that the time could be taken from.
+                if exited.is_some() {
+                    self.processor.ledger.parked(asleep);
+                }
                 continue;
             }
             self.halted = false;
@@ -260,7 +268,8 @@ impl Vcpu {
         Ok(self.nmi_in_kvm)
     }
 
-    fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) {
+    /// Waits at `place` until kicked; returns the ticks since `since`.
+    fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) -> u64 {
         let clock = self.processor.clock();
         if self.halt_poll.wait(presence, since, clock) {
             presence.leave();
@@ -271,7 +280,7 @@ impl Vcpu {
         self.halt_poll.learn(clock.nanoseconds(asleep));
         // The timer may have been what woke us, a little early by our clock.
         self.armed_for = None;
-        self.processor.ledger.parked(asleep);
+        asleep
     }
 
     fn inject(&mut self, vcpu: &mut VcpuFd) -> Result<(), Fatal> {

@@ -2,6 +2,7 @@
 
 use kvm_ioctls::VcpuFd;
 
+use super::Finished;
 use super::exit::{Exit, Fatal};
 use super::kick::{Place, Presence};
 use super::ports::Ports;
@@ -22,9 +23,9 @@ impl KernelVcpu {
         Self { ports, ledger }
     }
 
-    /// Runs the vCPU on the calling thread until the machine stops; returns its account.
+    /// Runs the vCPU on the calling thread until the machine stops.
     #[must_use]
-    pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> Ledger {
+    pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> Finished {
         let mut vcpu = Armed::new(fd);
         let presence = machine.take_seat(index);
         if let Err(fatal) = self.run_until_stopped(&mut vcpu, presence, machine) {
@@ -35,7 +36,12 @@ impl KernelVcpu {
                 fatal,
             });
         }
-        self.ledger
+        let apic = vcpu.fd().get_lapic().ok();
+        Finished {
+            ledger: self.ledger,
+            timer: None,
+            apic: apic.map(|state| state.regs.map(i8::cast_unsigned)),
+        }
     }
 
     fn run_until_stopped(
