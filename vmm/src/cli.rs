@@ -36,9 +36,9 @@ pub struct RunArgs {
     /// ELF64 kernel to run; the embedded guest if not given.
     #[arg(long, value_name = "PATH")]
     pub kernel: Option<PathBuf>,
-    /// What the guest does.
-    #[arg(long, value_enum, value_name = "NAME", default_value_t)]
-    pub scenario: Scenario,
+    /// What the embedded guest does; the tour if not given.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub scenario: Option<Scenario>,
     /// Number of vCPUs.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_VCPUS)))]
     pub cpus: u32,
@@ -62,7 +62,7 @@ pub struct RunArgs {
     pub seconds: Option<f64>,
     /// Repetitions of each measurement; the scenario's own number if not given.
     #[arg(long, value_name = "N")]
-    pub iterations: Option<u64>,
+    pub iterations: Option<u32>,
     /// Further words for the guest's command line.
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
@@ -160,14 +160,14 @@ impl RunArgs {
         };
         let mut words = vec![format!(
             "scenario={}",
-            name(self.scenario.to_possible_value())
+            name(self.scenario.unwrap_or_default().to_possible_value())
         )];
         let mode = self.apic_mode.and_then(|mode| mode.to_possible_value());
         words.push(format!(
             "mode={}",
             mode.map_or("both".to_owned(), |mode| name(Some(mode)))
         ));
-        words.extend(self.seconds.map(|seconds| format!("seconds={seconds}")));
+        words.extend(self.seconds.map(|seconds| format!("seconds={seconds:.6}")));
         words.extend(self.iterations.map(|count| format!("iterations={count}")));
         words.extend(self.cmdline.clone());
         words.join(" ")
@@ -248,6 +248,9 @@ mod tests {
         let Some(Command::Run(args)) = cli.unwrap().command else {
             panic!("run was asked for")
         };
-        assert_eq!(args.command_line(), "scenario=self mode=xapic seconds=0.5");
+        assert_eq!(
+            args.command_line(),
+            "scenario=self mode=xapic seconds=0.500000"
+        );
     }
 }

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::boot::Kernel;
-use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs};
+use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
 use crate::devices::Console;
 use crate::kvm::{Host, probe};
 use crate::machine::Ending;
@@ -48,6 +48,19 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let kernel = args.kernel.clone().map_or(Kernel::Embedded, Kernel::File);
     // Opened first: a report that cannot be written must not be found out after the run.
     let mut output = Output::open(args.report_file.clone())?;
+    let vm = build(args, kernel).inspect_err(|_| output.discard())?;
+    let report = collect(args, vm.run()?);
+    output.write(&match args.report {
+        ReportFormat::Table => report.to_table(),
+        ReportFormat::Json => report.to_json(),
+    })?;
+    for reason in &report.outcome.reasons {
+        eprintln!("vapic: {reason}");
+    }
+    Ok(ExitCode::from(report.outcome.exit_code()))
+}
+
+fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
     let host = Host::open()?;
     if args.cpus as usize > host.max_vcpus() {
         return Err(InputError::TooManyVcpus {
@@ -70,16 +83,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         },
         blobs: Vec::new(),
     };
-    let run = Vm::new(&host, &config)?.run()?;
-    let report = collect(args, run);
-    output.write(&match args.report {
-        ReportFormat::Table => report.to_table(),
-        ReportFormat::Json => report.to_json(),
-    })?;
-    for reason in &report.outcome.reasons {
-        eprintln!("vapic: {reason}");
-    }
-    Ok(ExitCode::from(report.outcome.exit_code()))
+    Vm::new(&host, &config)
 }
 
 fn collect(args: &RunArgs, run: Run) -> Report {
@@ -111,9 +115,11 @@ fn collect(args: &RunArgs, run: Run) -> Report {
             .apic_mode
             .and_then(name)
             .unwrap_or_else(|| "both".to_owned()),
+        // A kernel of the user's has no scenario unless one was named.
         scenario: args
             .scenario
-            .to_possible_value()
+            .or_else(|| args.kernel.is_none().then(Scenario::default))
+            .and_then(|scenario| scenario.to_possible_value())
             .map_or_else(String::new, |value| value.get_name().to_owned()),
         kernel: args
             .kernel
@@ -158,7 +164,12 @@ fn waiting(mailbox: &vapic::Waiting) -> Waiting {
 /// Where the report goes.
 enum Output {
     Stdout,
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+        /// It did not exist before.
+        new: bool,
+    },
 }
 
 impl Output {
@@ -167,14 +178,25 @@ impl Output {
             return Ok(Self::Stdout);
         };
         // What an earlier run wrote stays until there is something to put in its place.
+        let new = !path.exists();
         let opened = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .open(&path);
         match opened {
-            Ok(file) => Ok(Self::File { path, file }),
+            Ok(file) => Ok(Self::File { path, file, new }),
             Err(source) => Err(InputError::ReportFile { path, source }),
+        }
+    }
+
+    /// Nothing will be written: leaves no trace of a file that was not there.
+    fn discard(&self) {
+        if let Self::File {
+            path, new: true, ..
+        } = self
+        {
+            let _ = std::fs::remove_file(path);
         }
     }
 
@@ -185,7 +207,7 @@ impl Output {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
                 other => other.context("cannot write the report"),
             },
-            Self::File { path, file } => {
+            Self::File { path, file, .. } => {
                 replace(file, text).with_context(|| format!("cannot write the report to {path:?}"))
             }
         }

@@ -97,7 +97,7 @@ impl Vm {
     /// What the user gave ([`memory::MemoryError`], [`boot::BootError`]) and what the host refuses;
     /// `main.rs` tells them apart.
     pub fn new(host: &Host, config: &VmConfig) -> anyhow::Result<Self> {
-        // 1. Memory and kernel: what can be wrong with the user's input shows before KVM is asked.
+        // 1. Memory.
         let memory = memory::create(config.memory)?;
 
         // 2. The VM with its irqchip, or without one, before any vCPU.
@@ -108,7 +108,7 @@ impl Vm {
         let fds = (0..config.vcpus)
             .map(|index| {
                 vm.create_vcpu(u64::from(index))
-                    .context("KVM refuses one more vCPU")
+                    .context("KVM refuses one more vCPU: give fewer --cpus, or see ulimit -n")
             })
             .collect::<anyhow::Result<Vec<VcpuFd>>>()?;
         let tsc_khz = fds
@@ -194,14 +194,19 @@ impl Vm {
                 let thread_machine = Arc::clone(&machine);
                 let spawned = thread::Builder::new()
                     .name(format!("vcpu{index}"))
-                    .spawn_scoped(scope, move || match body {
-                        Loop::Userspace(vcpu) => vcpu.run(index, fd, &thread_machine),
-                        Loop::Kernel(vcpu) => vcpu.run(index, fd, &thread_machine),
+                    .spawn_scoped(scope, move || {
+                        let _guard = EndOnPanic(&thread_machine);
+                        match body {
+                            Loop::Userspace(vcpu) => vcpu.run(index, fd, &thread_machine),
+                            Loop::Kernel(vcpu) => vcpu.run(index, fd, &thread_machine),
+                        }
                     });
                 match spawned {
                     Ok(thread) => running.push(thread),
                     Err(error) => {
-                        machine.end(Ending::Host(format!("cannot start a vCPU thread: {error}")));
+                        machine.end(Ending::Host(format!(
+                            "cannot start a vCPU thread: {error}; give fewer --cpus"
+                        )));
                         break;
                     }
                 }
@@ -211,7 +216,8 @@ impl Vm {
             }
             running
                 .into_iter()
-                .map(|thread| thread.join().expect("a vCPU thread panicked"))
+                // A thread that panicked has said so itself, and ended the machine.
+                .filter_map(|thread| thread.join().ok())
                 .collect()
         });
         let ended = Tsc::now();
@@ -248,6 +254,18 @@ fn register(vm: &VmFd, memory: &GuestMemory) -> anyhow::Result<()> {
     // SAFETY: `Vm` holds the memory beside the vCPUs, and `Vm::run` lets go of it only after all
     // vCPU threads have been joined.
     Ok(unsafe { memory::register(vm, memory) }?)
+}
+
+/// Ends the machine if the vCPU's thread panics: the others would wait for it for ever.
+struct EndOnPanic<'a>(&'a Machine);
+
+impl Drop for EndOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0
+                .end(Ending::Host("a vCPU thread panicked".to_owned()));
+        }
+    }
 }
 
 const NO_TSC: &str = "KVM does not tell the rate of the time-stamp counter";

@@ -72,9 +72,9 @@ impl Presence {
         entered.is_ok()
     }
 
-    /// The owner: is back, and will look at its mailbox after this call.
-    pub fn leave(&self) {
-        self.0.swap(OUTSIDE, Ordering::AcqRel);
+    /// The owner: is back, and will look at its mailbox after this call; whether it was kicked.
+    pub fn leave(&self) -> bool {
+        self.0.swap(OUTSIDE, Ordering::AcqRel) & KICKED != 0
     }
 
     /// Whether a kick has come since the last [`Self::leave`].

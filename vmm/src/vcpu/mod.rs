@@ -32,7 +32,6 @@ use crate::observe::Ledger;
 pub type ApicPage = [u8; vapic::snapshot::page::SIZE];
 
 /// What a vCPU leaves behind.
-
 pub struct Finished {
     /// Its account.
     pub ledger: Ledger,

@@ -161,8 +161,12 @@ impl Processor {
         let _ = self.perform(effect, now);
     }
 
-    /// The guest reads an MSR that KVM leaves to us; an MSR that nobody has takes #GP.
-    pub fn read_msr(&mut self, exit: ReadMsrExit<'_>, now: Tsc) {
+    /// The guest reads an MSR that KVM leaves to us.
+    ///
+    /// # Errors
+    ///
+    /// #GP, which KVM has been told to inject, for an MSR that nobody has.
+    pub fn read_msr(&mut self, exit: ReadMsrExit<'_>, now: Tsc) -> Result<(), GeneralProtection> {
         self.before_access(now);
         let time = self.time(now);
         let result = match exit.index {
@@ -173,22 +177,26 @@ impl Processor {
             Ok(value) => *exit.data = value,
             Err(GeneralProtection) => *exit.error = 1,
         }
+        result.map(drop)
     }
 
     /// The guest writes an MSR that KVM leaves to us; returns a new IA32_APIC_BASE for KVM to copy.
-    pub fn write_msr(&mut self, exit: WriteMsrExit<'_>, now: Tsc) -> Option<ApicBase> {
+    ///
+    /// # Errors
+    ///
+    /// #GP, which KVM has been told to inject, for an MSR that nobody has or a value it cannot hold.
+    pub fn write_msr(
+        &mut self,
+        exit: WriteMsrExit<'_>,
+        now: Tsc,
+    ) -> Result<Option<ApicBase>, GeneralProtection> {
         let time = self.time(now);
         let result = match exit.index {
             IA32_APIC_BASE => self.apic.write_base(exit.data),
             msr => self.apic.write_msr(msr, exit.data, time),
         };
-        match result {
-            Ok(effect) => self.perform(effect, now),
-            Err(GeneralProtection) => {
-                *exit.error = 1;
-                None
-            }
-        }
+        *exit.error = result.is_err().into();
+        Ok(self.perform(result?, now))
     }
 
     fn perform(&mut self, effect: Effect, now: Tsc) -> Option<ApicBase> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
-use vapic::{Arrivals, IA32_TSC_DEADLINE};
+use vapic::{Arrivals, GeneralProtection, IA32_TSC_DEADLINE};
 use vmm_sys_util::timerfd::TimerFd;
 
 use super::Finished;
@@ -67,7 +67,8 @@ pub struct Vcpu {
 #[derive(Debug)]
 enum After {
     Nothing,
-    Halt,
+    Fault,
+    Halt { interrupts_on: bool },
     MirrorBase(ApicBase),
     ArmDeadline(u64),
     End(Fatal),
@@ -145,13 +146,18 @@ impl Vcpu {
             self.inject(vcpu.fd())?;
             self.arm_timer(now);
             if !presence.enter(Place::Guest) {
-                presence.leave();
+                self.leave(presence);
                 continue;
             }
             if let Some((cause, returned)) = exited {
                 self.processor.ledger.exit(cause, returned, Tsc::now());
             }
-            exited = Some(self.enter(vcpu, presence)?);
+            let (cause, returned, after) = self.enter(vcpu, presence);
+            exited = Some((cause, returned));
+            if let Err(fatal) = self.finish(after, vcpu.fd()) {
+                self.processor.ledger.exit(cause, returned, Tsc::now());
+                return Err(fatal);
+            }
         }
         if let Some((cause, returned)) = exited {
             self.processor.ledger.exit(cause, returned, Tsc::now());
@@ -160,13 +166,13 @@ impl Vcpu {
     }
 
     /// Runs the guest until its next exit and answers it; returns the cause and when it came.
-    fn enter(&mut self, vcpu: &mut Armed, presence: &Presence) -> Result<(Cause, Tsc), Fatal> {
+    fn enter(&mut self, vcpu: &mut Armed, presence: &Presence) -> (Cause, Tsc, After) {
+        let (state, result) = vcpu.run(self.processor.apic.cr8());
+        let returned = Tsc::now();
+        self.leave(presence);
         let Self {
             processor, ports, ..
         } = self;
-        let (state, result) = vcpu.run(processor.apic.cr8());
-        let returned = Tsc::now();
-        presence.leave();
         processor.apic.set_cr8(state.cr8);
         self.open = state.ready && state.interrupts_on;
         let exit = Exit::decode(result, processor.apic.page());
@@ -180,18 +186,19 @@ impl Vcpu {
                 processor.write_page(offset, data, returned);
                 After::Nothing
             }
-            Exit::MsrRead(exit) => {
-                processor.read_msr(exit, returned);
-                After::Nothing
-            }
+            Exit::MsrRead(exit) => match processor.read_msr(exit, returned) {
+                Ok(()) => After::Nothing,
+                Err(GeneralProtection) => After::Fault,
+            },
             Exit::MsrWrite(exit)
                 if exit.index == IA32_TSC_DEADLINE && self.host.tsc_deadline_exits =>
             {
                 After::ArmDeadline(exit.data)
             }
-            Exit::MsrWrite(exit) => processor
-                .write_msr(exit, returned)
-                .map_or(After::Nothing, After::MirrorBase),
+            Exit::MsrWrite(exit) => match processor.write_msr(exit, returned) {
+                Ok(base) => base.map_or(After::Nothing, After::MirrorBase),
+                Err(GeneralProtection) => After::Fault,
+            },
             Exit::PortIn(port, data) => {
                 ports.read(port, data);
                 After::Nothing
@@ -205,27 +212,41 @@ impl Vcpu {
                 After::Nothing
             }
             Exit::MmioWrite | Exit::Window | Exit::TaskPriority | Exit::Kicked => After::Nothing,
-            Exit::Halt => After::Halt,
+            Exit::Halt => After::Halt {
+                interrupts_on: state.interrupts_on,
+            },
             Exit::Fatal(fatal) => After::End(fatal),
         };
+        (cause, returned, after)
+    }
+
+    /// Does what an exit asks for beyond its answer.
+    fn finish(&mut self, after: After, vcpu: &VcpuFd) -> Result<(), Fatal> {
         match after {
             After::Nothing => {}
-            After::Halt => {
+            // The #GP is delivered at the next entry and turns interrupts off: one queued now
+            // would arrive in its handler.
+            After::Fault => self.open = false,
+            After::Halt { interrupts_on } => {
                 self.halted = true;
-                self.halted_with_interrupts = state.interrupts_on;
+                self.halted_with_interrupts = interrupts_on;
             }
-            After::MirrorBase(base) => mirror_base(vcpu.fd(), base).map_err(Fatal::Run)?,
+            After::MirrorBase(base) => mirror_base(vcpu, base).map_err(Fatal::Run)?,
             After::ArmDeadline(value) => {
-                let offset = tsc_offset(vcpu.fd()).map_err(Fatal::Run)?;
+                let offset = tsc_offset(vcpu).map_err(Fatal::Run)?;
                 self.processor.write_tsc_deadline(value, offset, Tsc::now());
             }
             After::End(fatal) => return Err(fatal),
         }
-        if cause == Cause::Kick {
-            // It may have been the timer's, a little early by our clock.
+        Ok(())
+    }
+
+    /// Is back outside the guest, and will look at the mailbox.
+    fn leave(&mut self, presence: &Presence) {
+        if presence.leave() {
+            // The kick may have been the timer's, a little early by our clock.
             self.armed_for = None;
         }
-        Ok((cause, returned))
     }
 
     fn reset_as_told(&mut self, vcpu: &mut VcpuFd, arrivals: &Arrivals) -> Result<(), Fatal> {
@@ -272,7 +293,7 @@ impl Vcpu {
     fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) -> u64 {
         let clock = self.processor.clock();
         if self.halt_poll.wait(presence, since, clock) {
-            presence.leave();
+            let _ = presence.leave();
         } else {
             presence.sleep(place, thread::park);
         }

@@ -38,6 +38,8 @@ impl Ledger {
         }
         if arrivals.init {
             self.apic_reset();
+            self.refused(Kind::Nmi, Refusal::Init, self.nmis_latched);
+            self.nmis_latched = 0;
             self.accepted(Kind::Init, 1);
             self.counters.add(Count::Injected(Kind::Init), 1);
             // An id that is left belongs to what the INIT overtook.
@@ -66,12 +68,11 @@ impl Ledger {
 
     /// INIT, or a global disable, has cleared the APIC: what waited is gone for that reason, and
     /// what was in service will see no EOI. [`Self::arrived`] does this for an INIT by itself.
+    ///
+    /// NMIs are latched in the processor: they survive a disable, and go with an INIT alone.
     pub fn apic_reset(&mut self) {
-        for kind in [Kind::Vector, Kind::Nmi] {
-            self.refused(kind, Refusal::Init, self.pending(kind));
-        }
+        self.refused(Kind::Vector, Refusal::Init, self.pending(Kind::Vector));
         self.requested.fill(Owner::None);
-        self.nmis_latched = 0;
         let in_service = self
             .in_service
             .iter()

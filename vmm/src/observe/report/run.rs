@@ -124,7 +124,11 @@ impl Outcome {
         }
         let failures = recorded.failures.len() as u64 + recorded.dropped_failures;
         if failures != 0 {
-            reasons.push(format!("the guest reported {failures} failure(s)"));
+            let first = recorded.failures.first();
+            let first = first.map_or_else(String::new, |failure| {
+                format!(", the first: {} {}", failure.scenario, failure.text)
+            });
+            reasons.push(format!("the guest reported {failures} failure(s){first}"));
         }
         if let Some(status @ 1..) = recorded.exit {
             reasons.push(format!("the guest ended with status {status}"));
