@@ -36,6 +36,11 @@ const fn is_level(lint: Lint, entry: LvtEntry) -> bool {
         && entry.level_triggered()
 }
 
+/// Whether the entry of `source` can have its remote IRR set.
+pub(crate) fn has_remote_irr(source: LvtSource, entry: LvtEntry) -> bool {
+    source == LvtSource::Lint0 && is_level(Lint::Lint0, entry)
+}
+
 impl LocalApic {
     /// A pin is asserted or not from now on; the host has applied the entry's polarity.
     pub fn set_lint(&mut self, lint: Lint, asserted: bool) -> Raised {

@@ -7,6 +7,7 @@
 pub mod page;
 
 use crate::error::Errors;
+use crate::lint::has_remote_irr;
 use crate::local_apic::{Config, LocalApic};
 use crate::mode::Mode;
 use crate::priority::TaskPriority;
@@ -21,7 +22,8 @@ use crate::vector::{InService, VectorSet};
 pub struct Snapshot {
     /// IA32_APIC_BASE.
     pub base: u64,
-    /// The xAPIC ID, register 0x20 bits 31:24.
+    /// The xAPIC ID, register 0x20 bits 31:24. Globally disabled, an APIC has forgotten what the
+    /// guest wrote there, so whatever stands here is then restored as the initial ID.
     pub xapic_id: u8,
     /// LDR bits 31:24 of xAPIC mode; in x2APIC mode the register is derived from the ID.
     pub logical_id: u8,
@@ -84,6 +86,8 @@ pub enum SnapshotRefusal {
     Timer,
     /// More than two NMIs.
     Nmis,
+    /// The APIC is globally disabled, and yet its registers are not those after power-up.
+    Disabled,
 }
 
 impl core::fmt::Display for SnapshotRefusal {
@@ -97,11 +101,22 @@ impl core::fmt::Display for SnapshotRefusal {
             Self::Unmasked => "a local vector table entry is unmasked in a disabled APIC",
             Self::Timer => "the timer's count or deadline does not fit its mode",
             Self::Nmis => "more than two NMIs are latched",
+            Self::Disabled => "a globally disabled APIC has lost its registers, and these are not",
         })
     }
 }
 
 impl core::error::Error for SnapshotRefusal {}
+
+/// Status bits that an entry never shows: deliveries do not wait, and the remote IRR is that of a
+/// level.
+fn never_set(source: LvtSource, entry: LvtEntry) -> u32 {
+    if has_remote_irr(source, entry) {
+        LvtEntry::new().with_delivery_status(true).into_bits()
+    } else {
+        source.read_only()
+    }
+}
 
 impl LocalApic {
     /// The state at `now`, in ns; what is due by then has happened.
@@ -144,7 +159,7 @@ impl LocalApic {
             lvt: LvtSource::ALL.map(|source| lvt.get(source).into_bits()),
             timer_initial: timer.initial(),
             timer_divide: timer.divide(),
-            timer_remaining: timer.deadline().map(|expiry| expiry.saturating_sub(now)),
+            timer_remaining: timer.remaining(now),
             tsc_deadline: timer.tsc_deadline(),
             errors_visible: errors.visible(),
             errors_collected: errors.collected(),
@@ -190,6 +205,9 @@ impl LocalApic {
                 return Err(SnapshotRefusal::ReservedBits);
             }
             let entry = LvtEntry::from_bits(entry);
+            if entry.into_bits() & never_set(source, entry) != 0 {
+                return Err(SnapshotRefusal::ReservedBits);
+            }
             if !SpuriousVector::from_bits(from.spurious).enabled() && !entry.masked() {
                 return Err(SnapshotRefusal::Unmasked);
             }
@@ -222,7 +240,32 @@ impl LocalApic {
         apic.ext_int = from.ext_int;
         apic.waiting_for_start_up = from.waiting_for_start_up;
         apic.lint_asserted = from.lint_asserted;
+        if apic.mode == Mode::Disabled {
+            apic.restore_disabled(from, now)?;
+        }
         Ok(apic)
+    }
+
+    /// Disabling has lost all that is the APIC's own (§4.3).
+    fn restore_disabled(&mut self, from: &Snapshot, now: u64) -> Result<(), SnapshotRefusal> {
+        let mut fresh = Self::new(self.config);
+        self.xapic_id = fresh.xapic_id;
+        let expected = Snapshot {
+            base: from.base,
+            xapic_id: from.xapic_id,
+            task_priority: from.task_priority,
+            nmis: from.nmis,
+            smi: from.smi,
+            ext_int: from.ext_int,
+            waiting_for_start_up: from.waiting_for_start_up,
+            lint_asserted: from.lint_asserted,
+            ..fresh.save(now)
+        };
+        if *from == expected {
+            Ok(())
+        } else {
+            Err(SnapshotRefusal::Disabled)
+        }
     }
 
     fn restore_timer(&mut self, from: &Snapshot, now: u64) -> Result<(), SnapshotRefusal> {

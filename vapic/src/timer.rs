@@ -114,24 +114,27 @@ impl Timer {
         }
     }
 
+    /// What remains of the count in ns; `None` while stopped.
+    ///
+    /// No more than all of it: a clock that ran backwards must not make a count that nobody wrote.
+    pub(crate) fn remaining(&self, now: u64) -> Option<u64> {
+        let expiry = self.deadline()?;
+        let period = self.duration(self.initial);
+        Some(match self.mode {
+            _ if now < expiry => (expiry - now).min(period),
+            TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
+            _ => 0,
+        })
+    }
+
     /// The current count; 0 when stopped or expired.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "no more than the 32-bit initial count"
     )]
     pub(crate) fn current(&self, now: u64) -> u32 {
-        let Some(expiry) = self.deadline() else {
-            return 0;
-        };
-        let period = self.duration(self.initial);
-        let remaining = match self.mode {
-            _ if now < expiry => expiry - now,
-            TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
-            _ => 0,
-        };
-        remaining
-            .div_ceil(1 << (self.shift & 7))
-            .min(u64::from(u32::MAX)) as u32
+        let remaining = self.remaining(now).unwrap_or(0);
+        remaining.div_ceil(1 << (self.shift & 7)) as u32
     }
 
     /// Changes the divisor: what has elapsed elapsed at the old rate, what remains counts at the new.

@@ -7,7 +7,7 @@ use vapic::Mode;
 use vapic::spec::register::Register;
 
 use super::execute::Answers;
-use super::model::{Access, Model};
+use super::model::{Access, Door, Model};
 use super::operation::{Action, Operation};
 
 const INITIAL_COUNT: u32 = 0x38;
@@ -39,7 +39,13 @@ impl Clock {
             operation.action,
             Action::WriteMsr(..) | Action::WritePage(..)
         );
-        let count = |access: Access| access.register == Some(Register::TimerCurrentCount);
+        let count = |access: Access| {
+            let within = match access.door {
+                Door::Msr => true,
+                Door::Page(first, width) => first + u32::from(width) <= 4,
+            };
+            access.register == Some(Register::TimerCurrentCount) && within
+        };
         reads && model.access(operation).is_some_and(count)
     }
 

@@ -9,14 +9,16 @@ use anyhow::{Context, bail, ensure};
 use vm_memory::{Bytes, GuestAddress};
 use vmm::boot;
 use vmm::devices::Console;
-use vmm::kvm::{ApicModel, Host};
+use vmm::kvm::{ApicModel, Host, probe, tsc_offset};
 use vmm::machine::Ending;
 use vmm::memory::GuestMemory;
+use vmm::observe::Tsc;
+use vmm::vcpu::ApicPage;
 use vmm::vm::{Blob, Vm, VmConfig};
 
 use super::deviations::{DEVIATIONS, Deviation, IN_SERVICE};
-use super::model::Kernel;
-use super::operation::{Operation, Outcome};
+use super::model::Traits;
+use super::operation::{Action, Operation, Outcome};
 use super::wire::{self, ADDRESS, Header, MAGIC};
 
 /// Longest run of a script: thousands of times what one takes.
@@ -24,6 +26,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// A bound on what one operation can have delivered: one IPI to each of four processors.
 const INTERRUPTS_PER_OPERATION: u64 = 8;
+
+/// Longer than a script takes, even on a slow host.
+const FUTURE_CYCLES: u64 = 6_000_000_000_000;
 
 const EVIDENCE_PROCESSORS: u8 = 2;
 
@@ -36,8 +41,14 @@ const HEADER: usize = size_of::<Header>();
 pub struct Bench {
     host: Host,
     tsc_khz: u64,
+    tsc_deadline: bool,
     /// Names of the deviations of [`Deviation::some_hosts`] that this host's KVM has.
     present: Vec<&'static str>,
+}
+
+/// Whether machines on this host have TSC-deadline mode, by the CPUID they get.
+fn offers_tsc_deadline(host: &Host) -> anyhow::Result<bool> {
+    Ok(probe::quick(host)?.tsc_deadline_exits && host.capability("VCPU_ATTRIBUTES") > 0)
 }
 
 /// What a machine gave for a script.
@@ -47,6 +58,8 @@ pub struct Answers {
     pub outcomes: Vec<Outcome>,
     /// When each operation was over, in units of 1024 TSC cycles, modulo 2^32.
     pub stamps: Vec<u32>,
+    /// The APIC of each processor at the end.
+    pub pages: Vec<ApicPage>,
 }
 
 impl Bench {
@@ -59,9 +72,11 @@ impl Bench {
         let host = Host::open().context("not run: this test needs /dev/kvm")?;
         let vcpu = host.kvm().create_vm()?.create_vcpu(0)?;
         let tsc_khz = vcpu.get_tsc_khz()?.into();
+        let tsc_deadline = offers_tsc_deadline(&host)?;
         let mut bench = Self {
             host,
             tsc_khz,
+            tsc_deadline,
             present: Vec::new(),
         };
         for deviation in DEVIATIONS.iter().filter(|deviation| deviation.some_hosts) {
@@ -96,32 +111,36 @@ impl Bench {
         Ok([last(ApicModel::Userspace)?, last(ApicModel::Kernel)?])
     }
 
-    /// What the model must know of this host's KVM.
-    #[must_use]
-    pub fn kernel(&self) -> Kernel {
-        Kernel {
+    /// What the model must know of this host.
+    ///
+    /// # Errors
+    ///
+    /// KVM does not tell its CPUID.
+    pub fn traits(&self) -> anyhow::Result<Traits> {
+        let cpuid = self.host.supported_cpuid()?;
+        let sizes = cpuid
+            .as_slice()
+            .iter()
+            .find(|leaf| leaf.function == 0x8000_0008);
+        Ok(Traits {
+            physical_bits: sizes.map_or(36, |leaf| leaf.eax.to_le_bytes()[0]),
+            tsc_deadline: self.tsc_deadline,
+            future_tsc: self.future_tsc()?,
             keeps_in_service: !self.present.contains(&IN_SERVICE),
-        }
+        })
+    }
+
+    /// Not later than KVM can count in ns: it multiplies the distance by 10^6 (start_sw_tscdeadline).
+    fn future_tsc(&self) -> anyhow::Result<u64> {
+        let vcpu = self.host.kvm().create_vm()?.create_vcpu(0)?;
+        let offset = tsc_offset(&vcpu).unwrap_or(0);
+        Ok(Tsc::now().0.wrapping_add(offset) + FUTURE_CYCLES)
     }
 
     /// Rate of the guests' TSC.
     #[must_use]
     pub const fn tsc_khz(&self) -> u64 {
         self.tsc_khz
-    }
-
-    /// Width of physical addresses.
-    ///
-    /// # Errors
-    ///
-    /// KVM does not tell its CPUID.
-    pub fn physical_bits(&self) -> anyhow::Result<u8> {
-        let cpuid = self.host.supported_cpuid()?;
-        let sizes = cpuid
-            .as_slice()
-            .iter()
-            .find(|leaf| leaf.function == 0x8000_0008);
-        Ok(sizes.map_or(36, |leaf| leaf.eax.to_le_bytes()[0]))
     }
 
     /// Runs a script.
@@ -151,12 +170,16 @@ impl Bench {
         let vm = Vm::new(&self.host, &config)?;
         let (sender, receiver) = mpsc::channel();
         // A machine that hangs is left behind: it cannot be ended from outside.
-        thread::spawn(move || sender.send(vm.run()));
+        // The receiver may have given up waiting.
+        thread::spawn(move || drop(sender.send(vm.run())));
         let run = receiver
             .recv_timeout(LIMIT)
             .with_context(|| format!("the machine on {apic:?} hangs"))??;
         ensure!(run.ending == Ending::Guest(0), "it ended: {:?}", run.ending);
-        Answers::found(&run.memory, script.len(), place)
+        let mut answers = Answers::found(&run.memory, script, place)?;
+        let pages: Option<Vec<ApicPage>> = run.apics.into_iter().collect();
+        answers.pages = pages.context("KVM_GET_LAPIC failed")?;
+        Ok(answers)
     }
 
     fn image(&self, script: &[Operation], place: Place) -> anyhow::Result<Vec<u8>> {
@@ -204,7 +227,8 @@ impl Place {
 }
 
 impl Answers {
-    fn found(memory: &GuestMemory, count: usize, place: Place) -> anyhow::Result<Self> {
+    fn found(memory: &GuestMemory, script: &[Operation], place: Place) -> anyhow::Result<Self> {
+        let count = script.len();
         let word = |offset: usize| -> anyhow::Result<u64> {
             Ok(memory.read_obj(GuestAddress(ADDRESS + offset as u64))?)
         };
@@ -221,9 +245,10 @@ impl Answers {
         let mut answers = Self {
             outcomes: Vec::with_capacity(count),
             stamps: Vec::with_capacity(count),
+            pages: Vec::new(),
         };
         let mut log = log.into_iter();
-        for bytes in bytes.as_chunks::<OUTCOME>().0 {
+        for (operation, bytes) in script.iter().zip(bytes.as_chunks::<OUTCOME>().0) {
             let [
                 v0,
                 v1,
@@ -247,7 +272,11 @@ impl Answers {
             answers.outcomes.push(Outcome {
                 value: u64::from_le_bytes([v0, v1, v2, v3, v4, v5, v6, v7]),
                 fault,
-                nmis,
+                nmis: if operation.action == Action::Exit {
+                    nmis
+                } else {
+                    0
+                },
                 interrupts: log.by_ref().take(interrupts).collect(),
             });
         }

@@ -7,6 +7,7 @@ mod steps;
 
 use vapic::Mode;
 use vapic::spec::icr::Icr;
+use vapic::spec::lvt::LvtSource;
 use vapic::spec::message::DeliveryMode;
 use vapic::spec::register::Register;
 
@@ -29,21 +30,24 @@ pub struct Script {
 }
 
 impl Script {
-    fn all(&self) -> impl Iterator<Item = &Operation> {
-        self.start.iter().chain(self.steps.iter().flatten())
-    }
-
     /// The operations in their order.
     #[must_use]
     pub fn operations(&self) -> Vec<Operation> {
-        self.all().copied().collect()
+        let all = self.start.iter().chain(self.steps.iter().flatten());
+        all.copied().collect()
     }
 
-    /// Whether every operation may be in a script where it stands; a part of a script may not be.
+    /// Whether every operation may be in a script where it stands, with what it needs after it: a
+    /// part of a script need not be one.
     #[must_use]
     pub fn is_allowed(&self, mut model: Model) -> bool {
-        self.all().all(|operation| {
-            let allowed = is_allowed(&model, operation);
+        let operations = self.operations();
+        operations.iter().enumerate().all(|(at, operation)| {
+            let after = deviations::mended(&model, operation);
+            let allowed = is_allowed(&model, operation)
+                && operations
+                    .get(at + 1..)
+                    .is_some_and(|rest| rest.starts_with(&after));
             model.execute(operation);
             allowed
         })
@@ -155,14 +159,19 @@ fn is_allowed(model: &Model, operation: &Operation) -> bool {
 /// Timers either expire within their own step or later than any script ends.
 const NEVER_NS: u64 = 200_000_000_000;
 
-/// A timer that is to expire does so within this time, longer than the shortest period of KVM.
-const AT_ONCE_NS: u64 = 1_500_000;
+/// What a timer that is to expire is set to: once, or with a period, which KVM does not have
+/// shorter than 200 us. Both can be divided by 128.
+const ONCE_NS: u64 = 40_960;
+const PERIOD_NS: u64 = 1_024_000;
+
+/// LVT timer, bits 18:17: the mode that is reserved.
+const RESERVED_MODE: u64 = 3 << 17;
 
 /// What this test cannot follow: processors that leave the script, and timers that expire when they
 /// like.
 fn is_within_limits(model: &Model, operation: &Operation) -> bool {
     let command = model.command(operation);
-    if command.is_some_and(resets) {
+    if command.is_some_and(resets) || waits_in_vain(model, operation) {
         return false;
     }
     let Some(access) = model.access(operation).filter(Access::is_whole) else {
@@ -178,15 +187,29 @@ fn is_within_limits(model: &Model, operation: &Operation) -> bool {
             initial.into(),
             u32::try_from(value & 0xB).expect("four bits"),
         ),
+        (Some(Register::Lvt(LvtSource::Timer)), Some(value)) => {
+            return value & RESERVED_MODE != RESERVED_MODE;
+        }
         _ => return true,
     };
     let time = count.saturating_mul(divisor(divide));
-    count == 0 || time >= NEVER_NS || time <= AT_ONCE_NS && initial == 0
+    let at_once = [ONCE_NS, PERIOD_NS].contains(&time);
+    count == 0 || time >= NEVER_NS || at_once && initial == 0
+}
+
+/// Whether it looks for a request where the APIC is not.
+fn waits_in_vain(model: &Model, operation: &Operation) -> bool {
+    let apic = model.apic(operation.processor);
+    match operation.action {
+        Action::Await(msr, _) if msr < 0x1000 => apic.mode() != Mode::X2apic,
+        Action::Await(address, _) => apic.page().map(|page| page + 0x200) != Some(address.into()),
+        _ => false,
+    }
 }
 
 fn resets(icr: Icr) -> bool {
     match icr.delivery() {
-        DeliveryMode::Init => !(icr.level_triggered() && !icr.assert()),
+        DeliveryMode::Init => !icr.level_triggered() || icr.assert(),
         DeliveryMode::Smi => true,
         _ => false,
     }

@@ -30,7 +30,7 @@ use vmm::kvm::ApicModel;
 pub use compare::{Difference, Explained, compare};
 pub use execute::{Answers, Bench};
 pub use generate::{Script, generate};
-pub use model::{Access, Door, Kernel, Model, lvt_index};
+pub use model::{Access, Door, Model, Traits, lvt_index};
 pub use operation::{Action, End, Operation, Outcome};
 pub use shrink::shrink;
 
@@ -71,13 +71,25 @@ impl Bench {
     ///
     /// KVM does not tell its CPUID.
     pub fn model(&self, processors: u8) -> anyhow::Result<Model> {
-        Ok(Model::new(processors, self.physical_bits()?, self.kernel()))
+        Ok(Model::new(processors, self.traits()?))
     }
 
     fn compared(&self, script: &Script) -> anyhow::Result<Result<Explained, Box<Difference>>> {
         let operations = script.operations();
+        let t = std::time::Instant::now();
         let ours = self.run(&operations, script.processors, ApicModel::Userspace)?;
+        let changes = operations
+            .windows(2)
+            .filter(|w| w[0].processor != w[1].processor)
+            .count();
+        println!(
+            "{} ops {changes} changes user {:?}",
+            operations.len(),
+            t.elapsed()
+        );
+        let t = std::time::Instant::now();
         let kernel = self.run(&operations, script.processors, ApicModel::Kernel)?;
+        println!("kernel {:?}", t.elapsed());
         let model = self.model(script.processors)?;
         Ok(compare(&operations, model, self.tsc_khz(), &ours, &kernel))
     }

@@ -11,7 +11,9 @@ use vapic::spec::icr::Icr;
 use vapic::spec::lvt::LvtSource;
 use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 use vapic::spec::register::{Register, X2APIC_MSR_FIRST};
-use vapic::{Config, Effect, Fabric, Features, LocalApic, Mode, Router, VectorSet};
+use vapic::{
+    Config, Effect, Fabric, Features, IA32_TSC_DEADLINE, LocalApic, Mode, Router, VectorSet,
+};
 
 use super::operation::{Action, EOI_MSR, End, Operation, Outcome};
 
@@ -22,6 +24,9 @@ const STEP_NS: u64 = 20_000;
 /// Longer than any timer that is meant to expire.
 const EXPIRED_NS: u64 = 10_000_000;
 
+/// The model's TSC, which stands still: deadlines are in the past or beyond the end of the script.
+const TSC: u64 = 1000;
+
 const GENERAL_PROTECTION: u8 = 13;
 
 /// All processors of a machine.
@@ -31,12 +36,18 @@ pub struct Model {
     fabric: Arc<Fabric>,
     now: u64,
     level_sent: VectorSet,
-    kernel: Kernel,
+    traits: Traits,
 }
 
 /// What hosts differ in.
 #[derive(Clone, Copy, Debug)]
-pub struct Kernel {
+pub struct Traits {
+    /// Width of physical addresses.
+    pub physical_bits: u8,
+    /// The timer has TSC-deadline mode.
+    pub tsc_deadline: bool,
+    /// A TSC of a guest that starts now which it does not live to see.
+    pub future_tsc: u64,
     /// KVM's own APIC has an ISR that works.
     pub keeps_in_service: bool,
 }
@@ -95,14 +106,17 @@ impl Model {
     ///
     /// If `vapic` refuses so many.
     #[must_use]
-    pub fn new(processors: u8, physical_bits: u8, kernel: Kernel) -> Self {
+    pub fn new(processors: u8, traits: Traits) -> Self {
         let apics: Vec<LocalApic> = (0..u32::from(processors))
             .map(|id| {
                 LocalApic::new(Config {
                     id,
                     bootstrap: id == 0,
-                    physical_bits,
-                    features: Features::default(),
+                    physical_bits: traits.physical_bits,
+                    features: Features {
+                        tsc_deadline: traits.tsc_deadline,
+                        ..Features::default()
+                    },
                 })
             })
             .collect();
@@ -118,7 +132,7 @@ impl Model {
             fabric,
             now: 0,
             level_sent: VectorSet::EMPTY,
-            kernel,
+            traits,
         };
         model.send(
             0,
@@ -132,10 +146,10 @@ impl Model {
         model
     }
 
-    /// What is known of the KVM that ours is compared with.
+    /// What is known of the host.
     #[must_use]
-    pub const fn kernel(&self) -> Kernel {
-        self.kernel
+    pub const fn traits(&self) -> Traits {
+        self.traits
     }
 
     /// Number of processors.
@@ -249,10 +263,17 @@ impl Model {
             Action::ReadMsr(IA32_APIC_BASE) => {
                 outcome.value = self.processors[index].apic.base().into_bits();
             }
-            Action::ReadMsr(msr) => match self.processors[index].apic.read_msr(msr, now) {
-                Ok(value) => outcome.value = value,
-                Err(_) => outcome.fault = GENERAL_PROTECTION,
-            },
+            Action::ReadMsr(msr) => {
+                let apic = &mut self.processors[index].apic;
+                let value = match msr {
+                    IA32_TSC_DEADLINE => apic.read_tsc_deadline(TSC),
+                    _ => apic.read_msr(msr, now),
+                };
+                match value {
+                    Ok(value) => outcome.value = value,
+                    Err(_) => outcome.fault = GENERAL_PROTECTION,
+                }
+            }
             Action::WriteMsr(msr, value) => {
                 outcome.fault = self.write_msr(index, msr, value);
             }
@@ -286,7 +307,9 @@ impl Model {
                 processor.nmis = processor.nmis.wrapping_add(1);
             }
         }
-        outcome.nmis = self.processors[index].nmis;
+        if operation.action == Action::Exit {
+            outcome.nmis = self.processors[index].nmis;
+        }
         outcome
     }
 
@@ -308,6 +331,7 @@ impl Model {
         let apic = &mut self.processors[index].apic;
         let effect = match msr {
             IA32_APIC_BASE => apic.write_base(value),
+            IA32_TSC_DEADLINE => apic.write_tsc_deadline(value, TSC).map(|()| Effect::None),
             _ => apic.write_msr(msr, value, self.now),
         };
         match effect {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use vapic::IA32_TSC_DEADLINE;
 use vapic::spec::base::IA32_APIC_BASE;
 use vapic::spec::register::Register;
 
@@ -39,7 +40,7 @@ pub enum Action {
     Exit,
     /// Let microseconds pass.
     Delay(u32),
-    /// Wait for a vector's request bit, through the door that has this address or MSR for IRR[0].
+    /// Wait for a vector's request bit, through the door that has this address or MSR for `IRR[0]`.
     Await(u32, u8),
 }
 
@@ -127,6 +128,7 @@ impl fmt::Display for Msr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, Register::from_msr(self.0)) {
             (IA32_APIC_BASE, _) => f.write_str("0x1b (IA32_APIC_BASE)"),
+            (IA32_TSC_DEADLINE, _) => f.write_str("0x6e0 (IA32_TSC_DEADLINE)"),
             (msr, Some(register)) => write!(f, "{msr:#x} ({register:?})"),
             (msr, None) => write!(f, "{msr:#x} (hole)"),
         }
@@ -152,7 +154,8 @@ pub struct Outcome {
     pub value: u64,
     /// The exception's vector, or 0.
     pub fault: u8,
-    /// NMIs that the processor has taken since the script began, modulo 256.
+    /// After [`Action::Exit`], NMIs that the processor has taken since the script began, modulo
+    /// 256. When they were taken is not the APIC's to decide, so other operations do not tell.
     pub nmis: u8,
     /// The interrupts taken, in their order.
     pub interrupts: Vec<u8>,

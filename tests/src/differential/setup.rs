@@ -11,7 +11,8 @@ pub(super) const ABSENT: u32 = 0x7E;
 pub(super) const TO_NOBODY: u64 = (ABSENT as u64) << 32 | 0x40;
 
 /// Where the page is after reset.
-pub(super) const PAGE: u32 = DEFAULT_APIC_PAGE as u32;
+pub(super) const PAGE: u32 = 0xFEE0_0000;
+const _: () = assert!(PAGE as u64 == DEFAULT_APIC_PAGE);
 
 /// SVR with the APIC enabled.
 pub(super) const ENABLED: u64 = 0x1FF;

@@ -5,8 +5,8 @@
 //! IA32_TSC_DEADLINE are not on it: KVM keeps them elsewhere (KVM_GET_VCPU_EVENTS,
 //! KVM_GET_MP_STATE, KVM_GET_MSRS), or not at all.
 
-use super::Snapshot;
-use crate::local_apic::Config;
+use super::{Snapshot, never_set};
+use crate::local_apic::{Config, Features, LocalApic};
 use crate::spec::base::ApicBase;
 use crate::spec::lvt::{LvtEntry, LvtSource};
 use crate::spec::register::Register;
@@ -47,6 +47,18 @@ const fn of_lvt(source: LvtSource) -> usize {
         LvtSource::CorrectedMachineCheck => 0x2F0,
     }
 }
+
+/// A processor that does not wait to be started; its registers after power-up are any model's.
+const RUNNING: Config = Config {
+    id: 0,
+    bootstrap: true,
+    physical_bits: 52,
+    features: Features {
+        tsc_deadline: false,
+        eoi_suppression: false,
+        corrected_machine_check: true,
+    },
+};
 
 impl Snapshot {
     /// The page of an APIC with this configuration.
@@ -102,6 +114,10 @@ impl Snapshot {
 
     /// The snapshot that a page and IA32_APIC_BASE stand for; what the page does not hold is as
     /// after power-up of a processor that runs.
+    ///
+    /// KVM lets a guest set status bits of the ICR and of the local vector table, and keeps the
+    /// registers of an APIC that is globally disabled; an APIC that is true to the manual has
+    /// neither, so they are left behind.
     #[must_use]
     pub fn from_page(page: &[u8; SIZE], base: u64) -> Self {
         let get = |offset: usize| {
@@ -112,6 +128,14 @@ impl Snapshot {
         };
         let vectors = |first: usize| VectorSet::from_registers(|index| get(first + (index << 4)));
         let top = |offset| get(offset).to_be_bytes()[0];
+        let task_priority = get(offset::TPR).to_le_bytes()[0];
+        if !ApicBase::from_bits(base).enabled() {
+            return Self {
+                base,
+                task_priority,
+                ..LocalApic::new(RUNNING).save(0)
+            };
+        }
         let x2apic = ApicBase::from_bits(base).x2apic();
         let divide = get(offset::DIVIDE) & 0xB;
         let remaining = u64::from(get(offset::CURRENT)) << Timer::shift(divide);
@@ -125,13 +149,16 @@ impl Snapshot {
             },
             logical_id: if x2apic { 0 } else { top(offset::LDR) },
             destination_format: top(offset::DFR) >> 4,
-            task_priority: get(offset::TPR).to_le_bytes()[0],
+            task_priority,
             spurious: get(offset::SVR),
             requests: vectors(offset::IRR),
             in_service: vectors(offset::ISR),
             level: vectors(offset::TMR),
             command: u64::from(get(offset::ICR2)) << 32 | u64::from(get(offset::ICR) & !(1 << 12)),
-            lvt: LvtSource::ALL.map(|source| get(of_lvt(source))),
+            lvt: LvtSource::ALL.map(|source| {
+                let entry = LvtEntry::from_bits(get(of_lvt(source)));
+                entry.into_bits() & !never_set(source, entry)
+            }),
             timer_initial: if timer.tsc_deadline() {
                 0
             } else {

@@ -21,5 +21,6 @@ mod priority;
 mod registers;
 mod snapshot;
 mod software_disable;
+mod sources;
 mod timer;
 mod tsc_deadline;

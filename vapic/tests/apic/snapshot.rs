@@ -126,6 +126,16 @@ fn what_no_apic_can_hold_is_refused() {
     refuse(|s| s.timer_remaining = Some(4001), SnapshotRefusal::Timer);
     refuse(|s| s.tsc_deadline = 1, SnapshotRefusal::Timer);
     refuse(|s| s.nmis = 3, SnapshotRefusal::Nmis);
+    refuse(|s| s.base = 0xFEE0_0100, SnapshotRefusal::Disabled);
+    for source in 0..7 {
+        let mut bad = good.clone();
+        bad.lvt[source] |= 1 << 12;
+        let refused = LocalApic::restore(CONFIG, &bad, 0).err();
+        assert_eq!(refused, Some(SnapshotRefusal::ReservedBits));
+    }
+    // LINT1 has no level, and neither has LINT0 as an edge.
+    refuse(|s| s.lvt[4] |= 1 << 14, SnapshotRefusal::ReservedBits);
+    refuse(|s| s.lvt[3] &= !(1 << 15), SnapshotRefusal::ReservedBits);
 }
 
 #[test]
@@ -175,4 +185,53 @@ fn any_page_is_restored_or_refused() {
             proptest::prop_assert_eq!(LocalApic::restore(CONFIG, &saved, 9).map(|mut a| a.save(9)), Ok(saved));
         }
     });
+}
+
+#[test]
+fn a_clock_that_ran_backwards_makes_no_count_that_nobody_wrote() {
+    for door in DOORS {
+        let mut machine = Machine::of_model(1, CONFIG.features).started(door);
+        machine.now = 1_000_000;
+        machine.write(0, LVT_TIMER, PERIODIC | 0x50);
+        machine.write(0, TIMER_DIVIDE, 0xB);
+        machine.write(0, TIMER_INITIAL, 1000);
+        machine.now = 3;
+        assert_eq!(machine.read(0, TIMER_CURRENT), 1000);
+        let saved = machine.apics[0].save(3);
+        assert_eq!(saved.timer_remaining, Some(1000));
+        let restored = LocalApic::restore(CONFIG, &saved, 3).unwrap();
+        assert_eq!(restored.deadline(), Some(1003));
+    }
+}
+
+#[test]
+fn a_disabled_apic_is_restored_as_after_power_up() {
+    let mut machine = busy(Door::Page);
+    machine.write(0, ID, 0x0700_0000);
+    machine.write_base(0, 0xFEE0_0100).unwrap();
+    let saved = machine.apics[0].save(1500);
+    assert_eq!((saved.xapic_id, saved.nmis), (0, 1));
+    let restored = LocalApic::restore(CONFIG, &saved, 7);
+    assert_eq!(restored.map(|mut apic| apic.save(7)), Ok(saved));
+}
+
+#[test]
+fn what_only_kvm_keeps_is_left_on_its_page() {
+    let mut machine = busy(Door::Page);
+    let saved = machine.apics[0].save(1500);
+    let mut page = saved.to_page(CONFIG);
+    // Delivery status in the timer's entry, remote IRR in LINT1's: a guest wrote them.
+    page[0x321] |= 1 << 4;
+    page[0x361] |= 1 << 6;
+    let taken = Snapshot::from_page(&page, saved.base);
+    assert_eq!(taken.lvt, saved.lvt);
+    assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+
+    // The guest disabled its APIC, whose registers KVM keeps.
+    let taken = Snapshot::from_page(&page, 0xFEE0_0100);
+    let mut apic = LocalApic::restore(CONFIG, &taken, 0).unwrap();
+    assert_eq!((taken.task_priority, apic.cr8()), (0x25, 2));
+    let _ = apic.write_base(0xFEE0_0900).unwrap();
+    assert!(!apic.identity().software_enabled);
+    assert!(apic.requests().is_empty());
 }

@@ -18,6 +18,7 @@ const INITIAL_COUNT: u32 = 0x38;
 const CURRENT_COUNT: u32 = 0x39;
 
 const MASKED: u64 = 1 << 16;
+const TSC_DEADLINE_MODE: u32 = 1 << 18;
 const DIVIDE_BITS: u32 = 0xB;
 
 const GENERAL_PROTECTION: u8 = 13;
@@ -101,7 +102,7 @@ pub(super) fn illegal_vectors(
 }
 
 pub(super) fn stays_in_service(model: &Model, op: &Operation) -> bool {
-    !model.kernel().keeps_in_service
+    !model.traits().keeps_in_service
         && op.action == Action::Window(End::Leave)
         && model.apic(op.processor).deliverable().is_some()
 }
@@ -165,6 +166,10 @@ fn reserved(model: &Model, op: &Operation) -> Option<(u32, u32, u32)> {
         Register::SpuriousVector => (SpuriousVector::WRITABLE, 0),
         Register::TimerDivide => (DIVIDE_BITS, 0),
         Register::Lvt(LvtSource::CorrectedMachineCheck) => return None,
+        Register::Lvt(LvtSource::Timer) if !model.traits().tsc_deadline => {
+            let no_deadline = LvtSource::Timer.writable() & !TSC_DEADLINE_MODE;
+            (no_deadline, LvtSource::Timer.read_only())
+        }
         Register::Lvt(source) => (source.writable(), source.read_only()),
         _ => return None,
     };

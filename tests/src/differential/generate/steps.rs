@@ -1,10 +1,10 @@
 //! The kinds of steps, and how often each comes.
 
-use vapic::Mode;
 use vapic::spec::base::IA32_APIC_BASE;
 use vapic::spec::register::X2APIC_MSR_FIRST;
+use vapic::{IA32_TSC_DEADLINE, Mode};
 
-use super::Generator;
+use super::{Generator, ONCE_NS, PERIOD_NS};
 use crate::differential::operation::{Action, EOI_MSR, End, Operation};
 use crate::differential::setup::{PAGE, base_of};
 
@@ -32,6 +32,10 @@ const ID: u32 = 0x02;
 
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
+const DEADLINE: u32 = 1 << 18;
+
+/// A TSC that is past when the guest has started.
+const PAST: u64 = 1;
 
 /// Counts that run for ever with a divisor of 64 or 128.
 const LONG: u32 = 0xD000_0000;
@@ -52,13 +56,14 @@ const STEPS: &[(u32, Step)] = &[
     (2, Generator::write_base),
     (1, Generator::change_mode),
     (2, Generator::run_timer),
+    (2, Generator::use_deadline),
 ];
 
 impl Generator {
     pub(super) fn step(&mut self) {
-        // A processor that is not running must be scheduled first: stay on one for a while where
-        // there may be more processors than the host has.
-        let change = if self.model.count() == 2 { 20 } else { 2 };
+        // Handing the turn to a processor that does not run costs a time slice of the host: stay on
+        // one for a while, above all where there may be more than the host has.
+        let change = if self.model.count() == 2 { 6 } else { 2 };
         if self.random.chance(change) {
             self.current = self.any_processor();
         }
@@ -171,7 +176,7 @@ impl Generator {
                     (1, 0),
                     (1, any),
                 ]);
-                id << 24 | self.random.below(2) * 0x1234
+                (id << 24) | (self.random.below(2) * 0x1234)
             }
             DFR => self.random.weighted(&[
                 (6, 0xFFFF_FFFF),
@@ -198,7 +203,10 @@ impl Generator {
             ESR => self.random.one_of(&[0, 0, 0, 1, 0xFF]),
             TIMER => {
                 let vector = self.any_vector();
-                vector | self.random.below(4) << 16 | self.random.below(2) << 12
+                let mode = self
+                    .random
+                    .weighted(&[(3, 0), (3, PERIODIC), (1, DEADLINE)]);
+                vector | mode | self.random.below(2) << 16 | self.random.below(2) << 12
             }
             INITIAL_COUNT => self.random.one_of(&[0, LONG, LONG + 0x1234_5678, u32::MAX]),
             DIVIDE => self
@@ -240,7 +248,7 @@ impl Generator {
         let vector = self.any_vector();
         let delivery =
             self.random
-                .weighted(&[(60, 0), (8, 1), (2, 3), (6, 4), (1, 5), (1, 6), (1, 7)]);
+                .weighted(&[(60, 0), (8, 1), (2, 3), (3, 4), (1, 5), (1, 6), (1, 7)]);
         let trigger = self
             .random
             .weighted(&[(12, 1 << 14), (3, 0), (2, 3 << 14), (1, 1 << 15)]);
@@ -277,15 +285,14 @@ impl Generator {
             }
         };
         if sent && self.random.chance(30) {
-            let sender = self.current;
-            if self.random.chance(50) {
+            if self
+                .random
+                .chance(if self.model.count() == 2 { 15 } else { 5 })
+            {
                 self.current = target;
             }
             let set = self.random.one_of(&[0x20, 0x20, 0x20, 0x18, 0x10]);
             self.read_whole(set + (vector >> 5));
-            if self.model.count() > 2 {
-                self.current = sender;
-            }
         }
     }
 
@@ -455,7 +462,8 @@ impl Generator {
         let (divide, shift) = self
             .random
             .one_of(&[(0xB, 0), (0x0, 1), (0x1, 2), (0xA, 7)]);
-        let time = if mode == PERIODIC { 1_000_000 } else { 40_000 };
+        let time = if mode == PERIODIC { PERIOD_NS } else { ONCE_NS };
+        let time = u32::try_from(time).expect("about a millisecond");
         let ready = self.write_whole(DIVIDE, divide) && self.write_whole(TIMER, mode | vector);
         if !ready || !self.write_whole(INITIAL_COUNT, time >> shift) {
             return;
@@ -463,11 +471,7 @@ impl Generator {
         if mode == MASKED {
             self.act(Action::Delay(200));
         } else {
-            let first = match self.mode() {
-                Mode::X2apic => X2APIC_MSR_FIRST + 0x20,
-                _ => self.page(self.current) + 0x200,
-            };
-            self.act(Action::Await(first, wanted));
+            self.await_request(wanted);
         }
         if mode != PERIODIC {
             self.read_whole(CURRENT_COUNT);
@@ -479,9 +483,43 @@ impl Generator {
         }
     }
 
+    /// IA32_TSC_DEADLINE in any mode of the timer, or one that is past in its own mode.
+    fn use_deadline(&mut self) {
+        if self.random.chance(50) {
+            self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
+            return;
+        }
+        if self.random.chance(60) {
+            let future = self.model.traits().future_tsc;
+            let deadline = self.random.one_of(&[0, future, future + 12345]);
+            self.act(Action::WriteMsr(IA32_TSC_DEADLINE, deadline));
+            return;
+        }
+        let vector = 16 + self.random.below(240);
+        let wanted = u8::try_from(vector).expect("a vector");
+        let apic = self.model.apic(self.current);
+        let enabled = apic.identity().software_enabled && self.mode() != Mode::Disabled;
+        let ready = enabled
+            && self.model.traits().tsc_deadline
+            && !apic.requests().contains(wanted)
+            && self.write_whole(INITIAL_COUNT, 0)
+            && self.write_whole(TIMER, DEADLINE | vector);
+        if ready {
+            self.act(Action::WriteMsr(IA32_TSC_DEADLINE, PAST));
+            self.await_request(wanted);
+            self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
+        }
+    }
+
+    fn await_request(&mut self, vector: u8) {
+        let first = match self.mode() {
+            Mode::X2apic => X2APIC_MSR_FIRST + 0x20,
+            _ => self.page(self.current) + 0x200,
+        };
+        self.act(Action::Await(first, vector));
+    }
+
     /// Every register of a processor, at the end.
-    ///
-    /// The page of KVM_GET_LAPIC and ours would be compared here, once `vapic` can give one.
     pub(super) fn read_everything(&mut self, processor: u8) {
         self.current = processor;
         for index in REGISTERS
