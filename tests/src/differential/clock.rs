@@ -10,6 +10,8 @@ use super::execute::Answers;
 use super::model::{Access, Door, Model};
 use super::operation::{Action, Operation};
 
+const LVT_TIMER: u32 = 0x32;
+const DEADLINE_MODE: u32 = 1 << 18;
 const INITIAL_COUNT: u32 = 0x38;
 const DIVIDE: u32 = 0x3E;
 
@@ -60,9 +62,14 @@ impl Clock {
         else {
             return;
         };
+        let has_deadline = model.register(processor, LVT_TIMER) & DEADLINE_MODE != 0;
         let start = self.starts.get_mut(&processor);
         match (index, start) {
-            (INITIAL_COUNT, _) if u32::try_from(value).is_ok() => {
+            // To and from TSC-deadline mode the count is cleared; in it there is none.
+            (LVT_TIMER, _) if (value & u64::from(DEADLINE_MODE) != 0) != has_deadline => {
+                self.starts.remove(&processor);
+            }
+            (INITIAL_COUNT, _) if u32::try_from(value).is_ok() && !has_deadline => {
                 let start = Start {
                     at,
                     count: value,

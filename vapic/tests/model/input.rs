@@ -152,11 +152,26 @@ fn base() -> impl Strategy<Value = u64> {
     ]
 }
 
+/// Writes to the entries whose sources go on by themselves: the timer, LINT0, errors.
+fn entry() -> impl Strategy<Value = Input> {
+    let masked = prop::sample::select(vec![0u32, 0, 1 << 16]);
+    let timer = (vector(), 0u32..3, masked.clone()).prop_map(|(vector, mode, masked)| {
+        let value = vector | mode << 17 | masked;
+        (apic::LVT_TIMER, value)
+    });
+    let lint0 = (vector(), masked.clone())
+        .prop_map(|(vector, masked)| (apic::LVT_LINT0, vector | 1 << 15 | masked));
+    let error = (vector(), masked).prop_map(|(vector, masked)| (apic::LVT_ERROR, vector | masked));
+    prop_oneof![3 => timer, 2 => lint0, 1 => error]
+        .prop_map(|(register, value)| Input::Write { register, value })
+}
+
 fn input() -> impl Strategy<Value = Input> {
     let source = prop::sample::select(vec![apic::LVT_CMCI, apic::LVT_THERMAL, apic::LVT_PMC]);
     let high = prop_oneof![8 => Just(0u64), 1 => any::<u32>().prop_map(u64::from)];
     prop_oneof![
         16 => (register(), value()).prop_map(|(register, value)| Input::Write { register, value }),
+        4 => entry(),
         3 => register().prop_map(|register| Input::Read { register }),
         6 => (address(), command())
             .prop_map(|(destination, low)| Input::Command { destination, low }),

@@ -67,6 +67,8 @@ pub struct VcpuReport {
     /// What it did.
     #[serde(flatten)]
     pub activity: Activity,
+    /// Its IPIs by vector, those that occurred: sent by it, injected into it and ended by it.
+    pub vectors: Vec<VectorCounts>,
     /// Deliveries to it that are unaccounted for.
     pub lost: i64,
 }
@@ -131,10 +133,12 @@ impl Report {
         let matrix = Matrix::new(observer);
         let lost = Lost::new(observer, &snapshots, &matrix, ledger_of, waiting);
         let recorded = observer.recorded();
-        let vcpus = activities.into_iter().zip(&lost.by_vcpu).enumerate();
-        let vcpus = vcpus.map(|(vcpu, (activity, &lost))| VcpuReport {
+        let vcpus = activities.into_iter().zip(&snapshots).zip(&lost.by_vcpu);
+        let vcpus = vcpus.enumerate();
+        let vcpus = vcpus.map(|(vcpu, ((activity, counters), &lost))| VcpuReport {
             vcpu,
             activity,
+            vectors: VectorCounts::all(counters),
             lost,
         });
         let phases = recorded
