@@ -38,7 +38,8 @@ fn perform(
 ) -> Result<(), TestCaseError> {
     model.pass(nanoseconds);
     real.pass(nanoseconds);
-    if !real.looks_itself(processor, input) {
+    let looks_itself = real.looks_itself(processor, input);
+    if !looks_itself {
         real.look_at_the_clock();
     }
     prop_assert_eq!(
@@ -48,7 +49,10 @@ fn perform(
         input,
         processor
     );
-    real.look_at_the_clock();
+    if looks_itself {
+        // Not every register depends on the time.
+        real.look_at_the_clock();
+    }
     prop_assert_eq!(real.face(processor), model.face(processor), "{:x?}", input);
     Ok(())
 }
