@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kvm::ApicModel;
-use crate::vm::MAX_VCPUS;
+use crate::vm::{CommandLine, MAX_VCPUS};
 
 /// See every IPI of a guest: its targets, and what its exits cost.
 #[derive(Debug, Parser)]
@@ -33,18 +33,25 @@ pub enum Command {
 /// Options of `vapic run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
-    /// ELF64 kernel to run; the embedded guest if not given.
+    /// Kernel to run: a Linux bzImage or vmlinux, an ELF64, or a multiboot image; the embedded guest
+    /// if not given.
     #[arg(long, value_name = "PATH")]
     pub kernel: Option<PathBuf>,
+    /// Run the kernel as Linux, with the workloads that come with this program.
+    #[arg(long, requires = "kernel", conflicts_with = "scenario")]
+    pub linux: bool,
+    /// Initial ramdisk, or the multiboot module, for the kernel.
+    #[arg(long, value_name = "PATH", requires = "kernel")]
+    pub initramfs: Option<PathBuf>,
     /// What the embedded guest does; the tour if not given.
     #[arg(long, value_enum, value_name = "NAME")]
     pub scenario: Option<Scenario>,
     /// Number of vCPUs.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_VCPUS)))]
     pub cpus: u32,
-    /// Guest memory: bytes, or a number with K, M or G.
-    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = parse_size)]
-    pub memory: u64,
+    /// Guest memory: bytes, or a number with K, M or G; 128M, and 512M for Linux, if not given.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// Whose Local APIC the guest has.
     #[arg(long, value_enum, default_value_t)]
     pub apic: Apic,
@@ -60,10 +67,14 @@ pub struct RunArgs {
     /// How long a timed scenario lasts, in seconds.
     #[arg(long, value_name = "N", value_parser = parse_seconds)]
     pub seconds: Option<f64>,
+    /// End the run, as a failure, after so many seconds.
+    #[arg(long, value_name = "N", value_parser = parse_seconds)]
+    pub timeout: Option<f64>,
     /// Repetitions of each measurement; the scenario's own number if not given.
     #[arg(long, value_name = "N")]
     pub iterations: Option<u32>,
-    /// Further words for the guest's command line.
+    /// Further words for the guest's command line; for a kernel without --scenario and --linux, all
+    /// of it.
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
 }
@@ -152,9 +163,37 @@ pub struct ProbeArgs {
 }
 
 impl RunArgs {
-    /// The guest's command line, without what the machine adds.
+    /// Guest memory in bytes.
     #[must_use]
-    pub fn command_line(&self) -> String {
+    pub fn memory(&self) -> u64 {
+        let default = if self.linux { 512 << 20 } else { 128 << 20 };
+        self.memory.unwrap_or(default)
+    }
+
+    /// What the guest is told.
+    #[must_use]
+    pub fn command_line(&self) -> CommandLine {
+        let more = self.cmdline.clone().unwrap_or_default();
+        if self.linux {
+            return CommandLine::AsGiven(self.linux_words(&more));
+        }
+        if self.kernel.is_some() && self.scenario.is_none() {
+            return CommandLine::AsGiven(more);
+        }
+        CommandLine::WithFacts(self.scenario_words())
+    }
+
+    /// A console, an end instead of a halt after a panic, and the mode of the APICs.
+    fn linux_words(&self, more: &str) -> String {
+        let mut words = vec!["console=ttyS0 panic=-1 quiet"];
+        if matches!(self.apic_mode, Some(ApicMode::Xapic)) {
+            words.push("nox2apic");
+        }
+        words.push(more);
+        words.join(" ").trim_end().to_owned()
+    }
+
+    fn scenario_words(&self) -> String {
         let name = |value: Option<clap::builder::PossibleValue>| {
             value.map_or_else(String::new, |value| value.get_name().to_owned())
         };
@@ -250,7 +289,7 @@ mod tests {
         };
         assert_eq!(
             args.command_line(),
-            "scenario=self mode=xapic seconds=0.500000"
+            CommandLine::WithFacts("scenario=self mode=xapic seconds=0.500000".into())
         );
     }
 }

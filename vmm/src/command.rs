@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -11,11 +12,16 @@ use clap::ValueEnum;
 use crate::boot::Kernel;
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
 use crate::devices::Console;
+use crate::instruction;
 use crate::kvm::{Host, probe};
 use crate::machine::Ending;
 use crate::observe::Kind;
 use crate::observe::report::{self, ApicKind, Report, Waiting};
+use crate::vcpu::Fatal;
 use crate::vm::{Run, Vm, VmConfig};
+
+/// What is said of a guest that reset the machine: those that panic do so.
+const RESET: &str = "the guest reset the machine: see the end of its console";
 
 /// Something that the user typed or gave cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +80,7 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
         kernel,
         command_line: args.command_line(),
         vcpus: args.cpus,
-        memory: args.memory,
+        memory: args.memory(),
         apic: args.apic.into(),
         console: if to_stdout {
             Console::Stderr
@@ -82,6 +88,7 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
             Console::Stdout
         },
         blobs: Vec::new(),
+        timeout: args.timeout.map(Duration::from_secs_f64),
     };
     Vm::new(&host, &config)
 }
@@ -92,15 +99,25 @@ fn collect(args: &RunArgs, run: Run) -> Report {
             .map(|value| value.get_name().to_owned())
     };
     let ending = match &run.ending {
-        Ending::Guest(_) => report::Ending::Guest,
+        Ending::Guest(_) | Ending::PowerOff => report::Ending::Guest,
+        Ending::DebugExit(code) => report::Ending::Code(code.to_le_bytes()[0]),
+        Ending::Reset => report::Ending::Error(RESET.to_owned()),
+        Ending::TimedOut => report::Ending::Error(format!(
+            "the guest did not end within {} s (--timeout)",
+            args.timeout.unwrap_or_default()
+        )),
         Ending::Interrupted => report::Ending::Interrupted,
         Ending::Failed {
             vcpu,
             position,
             fatal,
         } => report::Ending::Error(format!(
-            "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}",
-            position.rip, position.mode
+            "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}{}",
+            position.rip,
+            position.mode,
+            instruction::at(position, &run.memory)
+                .filter(|_| *fatal == Fatal::InternalError)
+                .map_or_else(String::new, |instruction| format!(" {instruction}"))
         )),
         Ending::Host(text) => report::Ending::Error(text.clone()),
     };
@@ -126,7 +143,7 @@ fn collect(args: &RunArgs, run: Run) -> Report {
             .as_ref()
             .map_or_else(String::new, |path| path.display().to_string()),
         cpus: args.cpus as usize,
-        memory_bytes: args.memory,
+        memory_bytes: args.memory(),
         tsc_khz: clock.khz(),
         duration_ns: clock.nanoseconds(clock.elapsed(run.ended)),
         host: report::Host::read(),

@@ -7,11 +7,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use vmm_sys_util::timerfd::TimerFd;
 
 use crate::machine::{Ending, Machine};
+use crate::observe::Tsc;
 
 type Loop = EventManager<Box<dyn MutEventSubscriber>>;
 
@@ -27,7 +30,11 @@ impl EventLoop {
     /// # Errors
     ///
     /// Whatever epoll or the signal set-up reports.
-    pub fn new(machine: &Arc<Machine>, timers: Vec<RawFd>) -> anyhow::Result<Self> {
+    pub fn new(
+        machine: &Arc<Machine>,
+        timers: Vec<RawFd>,
+        timeout: Option<Duration>,
+    ) -> anyhow::Result<Self> {
         let ended = Arc::new(AtomicBool::new(false));
         let mut manager = Loop::new()?;
         manager.add_subscriber(Box::new(Timers {
@@ -38,6 +45,12 @@ impl EventLoop {
             machine: Arc::clone(machine),
             ended: Arc::clone(&ended),
         }));
+        manager.add_subscriber(Box::new(ChipsetTimer {
+            machine: Arc::clone(machine),
+        }));
+        if let Some(timeout) = timeout {
+            manager.add_subscriber(Box::new(Timeout::after(timeout, machine)?));
+        }
         manager.add_subscriber(Box::new(Signals::new(Arc::clone(machine))?));
         if SerialInput::is_pollable()? {
             let input = SerialInput {
@@ -72,7 +85,7 @@ impl MutEventSubscriber for Timers {
     fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
         // Edge-triggered: each expiry is reported once and nothing need be read, so the vCPU's
         // thread alone uses the timer.
-        self.machine.kick(events.data() as usize);
+        self.machine.seats().kick(events.data() as usize);
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
@@ -81,6 +94,52 @@ impl MutEventSubscriber for Timers {
             ops.add(Events::with_data_raw(fd, vcpu, events))
                 .expect("a timer can be polled");
         }
+    }
+}
+
+/// The timer of the devices.
+struct ChipsetTimer {
+    machine: Arc<Machine>,
+}
+
+impl MutEventSubscriber for ChipsetTimer {
+    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
+        self.machine.chipset().advance(Tsc::now());
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        let events = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        ops.add(Events::new_raw(self.machine.chipset().timer(), events))
+            .expect("a timer can be polled");
+    }
+}
+
+/// The end of the time that the run was given.
+struct Timeout {
+    timer: TimerFd,
+    machine: Arc<Machine>,
+}
+
+impl Timeout {
+    fn after(time: Duration, machine: &Arc<Machine>) -> anyhow::Result<Self> {
+        let mut timer = TimerFd::new()?;
+        timer.reset(time, None)?;
+        Ok(Self {
+            timer,
+            machine: Arc::clone(machine),
+        })
+    }
+}
+
+impl MutEventSubscriber for Timeout {
+    fn process(&mut self, _: Events, _: &mut EventOps<'_>) {
+        self.machine.end(Ending::TimedOut);
+    }
+
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        let events = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        ops.add(Events::new_raw(self.timer.as_raw_fd(), events))
+            .expect("a timer can be polled");
     }
 }
 
@@ -159,7 +218,10 @@ impl MutEventSubscriber for SerialInput {
         let mut bytes = [0; 64];
         let room = self.machine.serial.room().clamp(1, bytes.len());
         match self.stdin.lock().read(&mut bytes[..room]) {
-            Ok(count) if count > 0 => self.machine.serial.receive(&bytes[..count]),
+            Ok(count) if count > 0 => {
+                self.machine.serial.receive(&bytes[..count]);
+                self.machine.pass_on_serial_interrupt();
+            }
             // The end of the input, or a terminal that is gone.
             _ => {
                 let _ = ops.remove(Events::empty_raw(events.fd()));

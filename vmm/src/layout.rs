@@ -68,3 +68,8 @@ pub const MARKER_PORT: u16 = 0x700;
 /// Clock of the Local APIC timer in kHz before the divider: 1 GHz, as KVM's in-kernel APIC
 /// (`APIC_BUS_CYCLE_NS` = 1), so that a guest sees the same timer on both.
 pub const APIC_TIMER_KHZ: u32 = 1_000_000;
+
+/// The IOAPIC's registers: the default of every chipset that has had one (82093AA, 3.1).
+pub const IOAPIC: u64 = 0xFEC0_0000;
+/// x
+pub const TESTDEV_MEMORY: u64 = 0xFF00_0000;

@@ -4,15 +4,19 @@
 //! Local APIC itself is the crate `vapic`.
 
 pub mod boot;
+pub mod chipset;
 pub mod cli;
 pub mod command;
 pub mod decode;
 pub mod devices;
 pub mod events;
+pub mod instruction;
 pub mod kvm;
 pub mod layout;
 pub mod machine;
 pub mod memory;
 pub mod observe;
+pub mod seats;
+pub mod sender;
 pub mod vcpu;
 pub mod vm;

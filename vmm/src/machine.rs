@@ -2,20 +2,29 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::thread::Thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use crate::chipset::{Chipset, Intr};
 use crate::devices::{Console, SerialPort};
-use crate::observe::Kick;
-use crate::vcpu::{Fatal, Presence, ThreadId};
+use crate::observe::Tsc;
+use crate::seats::Seats;
+use crate::vcpu::Fatal;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The guest ended it with this code; 0 means that it is content.
     Guest(u32),
+    /// The guest switched the machine off.
+    PowerOff,
+    /// The guest reset the machine.
+    Reset,
+    /// The guest wrote to the debug-exit port, which asks for this exit code.
+    DebugExit(u32),
+    /// It took longer than it was given.
+    TimedOut,
     /// The user, or a supervisor, asked for it.
     Interrupted,
     /// A vCPU could not go on.
@@ -38,71 +47,72 @@ pub struct Position {
     pub rip: u64,
     /// What its processor's control registers say it was executing.
     pub mode: &'static str,
-}
-
-/// One vCPU as the other threads know it.
-#[derive(Debug, Default)]
-struct Seat {
-    presence: Presence,
-    thread: OnceLock<(Thread, ThreadId)>,
+    /// Width of its code: 16, 32 or 64.
+    pub bits: u32,
+    /// Guest-physical address of the instruction, if its linear address has one.
+    pub code: Option<u64>,
 }
 
 /// The shared part of a VM.
 #[derive(Debug)]
 pub struct Machine {
-    seats: Box<[Seat]>,
+    seats: Arc<Seats>,
     /// The serial port.
     pub serial: SerialPort,
+    chipset: Mutex<Chipset>,
+    intr: Arc<Intr>,
     stopping: AtomicBool,
     ending: Mutex<Option<Ending>>,
     ended: EventFd,
 }
 
 impl Machine {
-    /// The shared part of a VM with `vcpus` processors.
+    /// The shared part of a VM.
     ///
     /// # Errors
     ///
     /// No event file descriptor could be had.
-    pub fn new(vcpus: usize, console: Console) -> io::Result<Self> {
+    pub fn new(
+        seats: Arc<Seats>,
+        console: Console,
+        chipset: Chipset,
+        intr: Arc<Intr>,
+    ) -> io::Result<Self> {
         Ok(Self {
-            seats: (0..vcpus).map(|_| Seat::default()).collect(),
+            seats,
             serial: SerialPort::new(console),
+            chipset: Mutex::new(chipset),
+            intr,
             stopping: AtomicBool::new(false),
             ending: Mutex::new(None),
             ended: EventFd::new(EFD_NONBLOCK)?,
         })
     }
 
-    /// The calling thread runs vCPU `index` from now on and can be kicked; it says where it is
-    /// with the word that is returned.
-    ///
-    /// # Panics
-    ///
-    /// If the machine has no such vCPU.
-    pub fn take_seat(&self, index: usize) -> &Presence {
-        let seat = &self.seats[index];
-        seat.thread
-            .get_or_init(|| (std::thread::current(), ThreadId::current()));
-        &seat.presence
+    /// The threads of the vCPUs.
+    #[must_use]
+    pub fn seats(&self) -> &Seats {
+        &self.seats
     }
 
-    /// Makes vCPU `index` look at its mailbox, its timer and [`Self::is_stopping`].
-    #[inline]
-    pub fn kick(&self, index: usize) -> Kick {
-        let Some(seat) = self.seats.get(index) else {
-            return Kick::None;
-        };
-        let kick = seat.presence.kick();
-        // A thread goes nowhere before it has taken its seat.
-        if let Some((thread, id)) = seat.thread.get() {
-            match kick {
-                Kick::None => {}
-                Kick::Unpark => thread.unpark(),
-                Kick::Signal => id.kick(),
-            }
+    /// The devices, for as long as the answer is held.
+    ///
+    /// They are never on the way of an IPI. Nothing that they call locks anything in turn.
+    pub fn chipset(&self) -> MutexGuard<'_, Chipset> {
+        self.chipset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The 8259's output.
+    #[must_use]
+    pub fn intr(&self) -> &Intr {
+        &self.intr
+    }
+
+    /// The serial port may ask for an interrupt after each access and each input.
+    pub fn pass_on_serial_interrupt(&self) {
+        if self.serial.take_interrupt() {
+            self.chipset().serial_interrupt(Tsc::now());
         }
-        kick
     }
 
     /// Ends the run; the first reason given counts.
@@ -112,9 +122,7 @@ impl Machine {
             .unwrap_or_else(PoisonError::into_inner)
             .get_or_insert(ending);
         self.stopping.store(true, Ordering::Release);
-        for index in 0..self.seats.len() {
-            self.kick(index);
-        }
+        self.seats.kick_all();
         // Fails only when the counter is full, and then the reader is awake anyway.
         let _ = self.ended.write(1);
     }

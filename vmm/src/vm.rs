@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context;
 use kvm_bindings::CpuId;
@@ -12,12 +13,15 @@ use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::timerfd::TimerFd;
 
 use crate::boot::{self, Entry, Kernel};
+use crate::chipset::{Chipset, Delivery, Facts, Intr};
 use crate::devices::Console;
 use crate::events::EventLoop;
 use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
 use crate::machine::{Ending, Machine};
 use crate::memory::{self, GuestMemory};
 use crate::observe::{Clock, Ledger, Observer, Tsc};
+use crate::seats::Seats;
+use crate::sender::Sender;
 use crate::vcpu::{
     self, ApicPage, Finished, HaltPoll, HostTraits, KernelVcpu, Ports, Processor, ResetState, Vcpu,
 };
@@ -30,8 +34,8 @@ pub const MAX_VCPUS: u32 = 255;
 pub struct VmConfig {
     /// The kernel.
     pub kernel: Kernel,
-    /// What the user adds to the command line; the machine's own facts follow it.
-    pub command_line: String,
+    /// What the kernel is told.
+    pub command_line: CommandLine,
     /// Number of vCPUs, 1 to [`MAX_VCPUS`].
     pub vcpus: u32,
     /// Bytes of memory.
@@ -42,6 +46,29 @@ pub struct VmConfig {
     pub console: Console,
     /// Data to find in memory beside the kernel.
     pub blobs: Vec<Blob>,
+    /// How long it may run.
+    pub timeout: Option<Duration>,
+}
+
+/// What a kernel is told on its command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CommandLine {
+    /// These words, and after them what the guest of this project must know of the machine.
+    WithFacts(String),
+    /// These words.
+    AsGiven(String),
+}
+
+impl CommandLine {
+    fn text(&self, config: &VmConfig, tsc_khz: u32) -> String {
+        match self {
+            Self::WithFacts(words) => format!(
+                "{words} cpus={} tsc_khz={tsc_khz} memory={}",
+                config.vcpus, config.memory
+            ),
+            Self::AsGiven(words) => words.clone(),
+        }
+    }
 }
 
 /// Bytes for the guest at a fixed place of its memory.
@@ -61,8 +88,9 @@ pub struct Vm {
     timers: Vec<RawFd>,
     /// Kept until the threads have ended: KVM maps it, and has no other owner.
     memory: GuestMemory,
-    _vm: VmFd,
+    _vm: Arc<VmFd>,
     fabric: Option<Arc<Fabric>>,
+    timeout: Option<Duration>,
 }
 
 /// The loop of a vCPU, before its thread starts.
@@ -101,7 +129,7 @@ impl Vm {
         let memory = memory::create(config.memory)?;
 
         // 2. The VM with its irqchip, or without one, before any vCPU.
-        let vm = kvm::create_vm(host, config.apic)?;
+        let vm = Arc::new(kvm::create_vm(host, config.apic)?);
         register(&vm, &memory)?;
 
         // 3. The vCPUs, their clock, and what this host's KVM tells us of.
@@ -129,10 +157,7 @@ impl Vm {
         };
 
         // 4. The kernel, told about the machine.
-        let command_line = format!(
-            "{} cpus={} tsc_khz={tsc_khz} memory={}",
-            config.command_line, config.vcpus, config.memory
-        );
+        let command_line = config.command_line.text(config, tsc_khz);
         let entry = boot::load(&memory, &config.kernel, command_line.trim_start())?;
 
         for Blob { address, bytes } in &config.blobs {
@@ -141,23 +166,55 @@ impl Vm {
                 .with_context(|| format!("no room for {} bytes at {address:#x}", bytes.len()))?;
         }
 
-        // 5. The shared part, then one vCPU after the other.
-        let machine = Arc::new(Machine::new(config.vcpus as usize, config.console)?);
+        // 5. What the vCPUs share: their threads' seats, the way of interrupts, the devices.
         let observer = Observer::new(
             config.vcpus as usize,
             Clock::new(Tsc::now(), u64::from(tsc_khz)),
         );
+        let seats = Arc::new(Seats::new(config.vcpus as usize));
+        let supported = host.supported_cpuid()?;
+        let apics = Apics::of(&supported, traits);
+        let fabric = match config.apic {
+            ApicModel::Kernel => None,
+            ApicModel::Userspace => Some(apics.fabric(config.vcpus)?),
+        };
+        let delivery = match &fabric {
+            None => Delivery::Kernel(Arc::clone(&vm)),
+            Some(fabric) => Delivery::Userspace {
+                sender: Sender::new(Arc::clone(fabric), Arc::clone(&seats), None),
+                ledger: Box::new(observer.device_ledger()),
+            },
+        };
+        let intr = Arc::new(Intr::new(Arc::clone(&seats)));
+        let chipset = Chipset::new(
+            delivery,
+            Arc::clone(&intr),
+            observer.clock(),
+            &Facts {
+                vcpus: config.vcpus,
+                memory: config.memory,
+            },
+        )?;
+        let machine = Arc::new(Machine::new(
+            Arc::clone(&seats),
+            config.console,
+            chipset,
+            intr,
+        )?);
+
+        // 6. One vCPU after the other.
         let builder = VcpuBuilder {
             host,
             traits,
             recipe,
             entry,
+            supported,
             machine: &machine,
             observer: &observer,
         };
-        let (threads, timers, fabric) = match config.apic {
-            ApicModel::Kernel => (builder.kernel_vcpus(fds)?, Vec::new(), None),
-            ApicModel::Userspace => builder.userspace_vcpus(fds)?,
+        let (threads, timers) = match &fabric {
+            None => (builder.kernel_vcpus(fds)?, Vec::new()),
+            Some(fabric) => builder.userspace_vcpus(fds, apics, fabric, &seats)?,
         };
         Ok(Self {
             machine,
@@ -167,6 +224,7 @@ impl Vm {
             memory,
             _vm: vm,
             fabric,
+            timeout: config.timeout,
         })
     }
 
@@ -183,11 +241,12 @@ impl Vm {
             timers,
             fabric,
             memory,
+            timeout,
             _vm,
         } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
         let mut events =
-            EventLoop::new(&machine, timers).context("cannot set up the event loop")?;
+            EventLoop::new(&machine, timers, timeout).context("cannot set up the event loop")?;
         let finished: Vec<Finished> = thread::scope(|scope| {
             let mut running = Vec::new();
             for (index, (fd, body)) in threads.into_iter().enumerate() {
@@ -276,17 +335,55 @@ struct VcpuBuilder<'a> {
     traits: HostTraits,
     recipe: Recipe,
     entry: Entry,
+    supported: CpuId,
     machine: &'a Arc<Machine>,
     observer: &'a Observer,
 }
 
-type UserspaceVcpus = (Vec<(VcpuFd, Loop)>, Vec<RawFd>, Option<Arc<Fabric>>);
+type UserspaceVcpus = (Vec<(VcpuFd, Loop)>, Vec<RawFd>);
+
+/// How the user-space APICs of a VM are made.
+#[derive(Clone, Copy)]
+struct Apics {
+    physical_bits: u8,
+    features: Features,
+}
+
+impl Apics {
+    fn of(supported: &CpuId, traits: HostTraits) -> Self {
+        Self {
+            physical_bits: leaf(supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]),
+            features: Features {
+                tsc_deadline: traits.tsc_deadline_exits,
+                ..Features::default()
+            },
+        }
+    }
+
+    const fn config(self, id: u32) -> Config {
+        let Self {
+            physical_bits,
+            features,
+        } = self;
+        Config {
+            id,
+            bootstrap: id == 0,
+            physical_bits,
+            features,
+        }
+    }
+
+    fn fabric(self, vcpus: u32) -> anyhow::Result<Arc<Fabric>> {
+        let identity = |id| LocalApic::new(self.config(id)).identity();
+        Ok(Fabric::new((0..vcpus).map(identity))?)
+    }
+}
 
 impl VcpuBuilder<'_> {
     /// Gives a new vCPU its CPUID, and to the first one the kernel's entry state.
-    fn prepare(&self, index: u32, fd: &VcpuFd, supported: &CpuId) -> anyhow::Result<CpuId> {
+    fn prepare(&self, index: u32, fd: &VcpuFd) -> anyhow::Result<CpuId> {
         kvm::prepare_vcpu(self.host, fd)?;
-        let cpuid = self.recipe.cpuid_for(supported, index)?;
+        let cpuid = self.recipe.cpuid_for(&self.supported, index)?;
         fd.set_cpuid2(&cpuid)
             .context("KVM refuses the CPUID table")?;
         Ok(cpuid)
@@ -306,11 +403,10 @@ impl VcpuBuilder<'_> {
     }
 
     fn kernel_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<Vec<(VcpuFd, Loop)>> {
-        let supported = self.host.supported_cpuid()?;
         (0..)
             .zip(fds)
             .map(|(index, fd)| {
-                self.prepare(index, &fd, &supported)?;
+                self.prepare(index, &fd)?;
                 self.enter_kernel(index, &fd)?;
                 let vcpu = KernelVcpu::new(self.ports(), self.observer.ledger(index as usize));
                 Ok((fd, Loop::Kernel(Box::new(vcpu))))
@@ -318,27 +414,19 @@ impl VcpuBuilder<'_> {
             .collect()
     }
 
-    fn userspace_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<UserspaceVcpus> {
-        let supported = self.host.supported_cpuid()?;
-        let physical_bits = leaf(&supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]);
-        let features = Features {
-            tsc_deadline: self.traits.tsc_deadline_exits,
-            ..Features::default()
-        };
-        let config = |id| Config {
-            id,
-            bootstrap: id == 0,
-            physical_bits,
-            features,
-        };
-        let identity = |id| LocalApic::new(config(id)).identity();
-        let fabric = Fabric::new((0..).zip(&fds).map(|(id, _)| identity(id)))?;
+    fn userspace_vcpus(
+        &self,
+        fds: Vec<VcpuFd>,
+        apics: Apics,
+        fabric: &Arc<Fabric>,
+        seats: &Arc<Seats>,
+    ) -> anyhow::Result<UserspaceVcpus> {
         let host_cpus = thread::available_parallelism().map_or(1, usize::from);
         let halt_poll = HaltPoll::new(fds.len(), host_cpus);
         let mut vcpus = Vec::new();
         let mut timers = Vec::new();
         for (index, fd) in (0..).zip(fds) {
-            let cpuid = self.prepare(index, &fd, &supported)?;
+            let cpuid = self.prepare(index, &fd)?;
             let reset = ResetState::of_new(&fd, leaf(&cpuid, 1).unwrap_or(0))
                 .context("KVM refuses to tell the reset state")?;
             self.enter_kernel(index, &fd)?;
@@ -346,8 +434,8 @@ impl VcpuBuilder<'_> {
             timers.push(timer.as_raw_fd());
             let processor = Processor::new(
                 index as usize,
-                config(index),
-                Arc::clone(&fabric),
+                apics.config(index),
+                Sender::new(Arc::clone(fabric), Arc::clone(seats), Some(index as usize)),
                 Arc::clone(self.machine),
                 self.observer.ledger(index as usize),
                 self.observer.clock(),
@@ -362,7 +450,7 @@ impl VcpuBuilder<'_> {
             );
             vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
         }
-        Ok((vcpus, timers, Some(fabric)))
+        Ok((vcpus, timers))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The machine's ports. Memory-mapped devices there are none but the APIC.
 
 mod serial;
+mod stub;
+pub use stub::*;
 
 pub use serial::{Console, SerialPort};
 
@@ -16,6 +18,8 @@ pub enum Port {
     Serial(u8),
     /// The guest's marker lines.
     Marker,
+    /// A device of the chipset.
+    Chipset(Device),
     /// Nothing: reads as all ones, writes are dropped.
     Empty,
 }

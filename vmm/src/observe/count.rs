@@ -84,8 +84,6 @@ const LOCAL_VECTOR: usize = ENDED_VECTOR + VECTORS;
 impl Count {
     /// Number of counters.
     pub const TOTAL: usize = LOCAL_VECTOR + VECTORS;
-    /// Number of counters that are not by vector; they come first.
-    pub const SCALARS: usize = SENT_VECTOR;
 
     /// The counter's place, below [`Self::TOTAL`].
     #[must_use]

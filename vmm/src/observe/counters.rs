@@ -58,20 +58,9 @@ impl Counters {
     /// All counters now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.copy(Count::TOTAL)
-    }
-
-    /// The counters that are not by vector; in a snapshot of them those by vector are 0.
-    #[must_use]
-    pub fn scalars(&self) -> Snapshot {
-        self.copy(Count::SCALARS)
-    }
-
-    fn copy(&self, length: usize) -> Snapshot {
         Snapshot(
             self.cells
                 .iter()
-                .take(length)
                 .map(|cell| cell.load(Ordering::Relaxed))
                 .collect(),
         )
@@ -102,7 +91,7 @@ fn add(cell: &AtomicU64, amount: u64) {
 pub struct Snapshot(Box<[u64]>);
 
 impl Snapshot {
-    /// A counter's value; 0 for one that the snapshot leaves out.
+    /// A counter's value; 0 in a snapshot of nothing.
     #[must_use]
     pub fn get(&self, count: Count) -> u64 {
         self.0.get(count.index()).copied().unwrap_or(0)
@@ -150,7 +139,7 @@ impl Snapshot {
 
     /// The snapshot of which [`Self::nonzero`] gave these.
     pub fn from_nonzero(values: impl IntoIterator<Item = (usize, u64)>) -> Self {
-        let mut cells = vec![0; Count::SCALARS];
+        let mut cells = vec![0; Count::TOTAL];
         for (place, value) in values {
             if let Some(cell) = cells.get_mut(place) {
                 *cell = value;
@@ -175,20 +164,19 @@ mod tests {
         let difference = counters.snapshot().difference(&before);
         assert_eq!(difference.get(Count::Exits(Cause::Hlt)), 2);
         assert_eq!(difference.nonzero().count(), 2);
-        assert_eq!(counters.scalars().get(Count::SentVector(255)), 0);
     }
 
     #[test]
-    fn sums_take_the_longer_of_two_snapshots() {
+    fn a_sum_starts_with_nothing() {
         let counters = Counters::new(0);
         counters.add(Count::Ended, 5);
         counters.add(Count::EndedVector(0x40), 5);
         let mut sum = Snapshot::default();
-        sum.accumulate(&counters.scalars());
+        sum.accumulate(&counters.snapshot());
         sum.accumulate(&counters.snapshot());
         assert_eq!(
             (sum.get(Count::Ended), sum.get(Count::EndedVector(0x40))),
-            (10, 5)
+            (10, 10)
         );
     }
 
@@ -197,8 +185,8 @@ mod tests {
         let counters = Counters::new(0);
         counters.add(Count::Parked, 9);
         counters.add(Count::LocalEnded, 1);
-        let scalars = counters.scalars();
-        assert_eq!(Snapshot::from_nonzero(scalars.nonzero()), scalars);
+        let snapshot = counters.snapshot();
+        assert_eq!(Snapshot::from_nonzero(snapshot.nonzero()), snapshot);
     }
 
     #[test]

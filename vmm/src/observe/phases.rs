@@ -34,7 +34,7 @@ pub struct Phase {
 }
 
 impl Phase {
-    /// What each vCPU counted, leaving out the counters by vector.
+    /// What each vCPU counted.
     pub fn vcpus(&self) -> impl Iterator<Item = Snapshot> {
         self.counters
             .iter()
@@ -128,7 +128,7 @@ impl Phases {
         let mut state = self.lock();
         match line {
             Ok(Marker::Begin(scenario, labels)) => {
-                let before = self.scalars();
+                let before = self.snapshots();
                 state.recorded.unfinished_phases += u64::from(state.open.is_some());
                 state.open = Some(Open {
                     scenario,
@@ -138,7 +138,7 @@ impl Phases {
                 });
             }
             Ok(Marker::End(results)) => match state.open.take() {
-                Some(open) => state.close(open, results, now, &self.scalars()),
+                Some(open) => state.close(open, results, now, &self.snapshots()),
                 None => state.recorded.malformed_lines += 1,
             },
             Ok(Marker::Result(scenario, results)) => {
@@ -185,10 +185,10 @@ impl Phases {
         recorded
     }
 
-    fn scalars(&self) -> Vec<Snapshot> {
+    fn snapshots(&self) -> Vec<Snapshot> {
         self.counters
             .iter()
-            .map(|counters| counters.scalars())
+            .map(|counters| counters.snapshot())
             .collect()
     }
 

@@ -22,10 +22,12 @@ pub enum Exit<'a> {
     PortIn(u16, &'a mut [u8]),
     /// Writes a port.
     PortOut(u16, &'a [u8]),
-    /// Reads memory that nothing backs.
-    MmioRead(&'a mut [u8]),
-    /// Writes memory that nothing backs.
-    MmioWrite,
+    /// Reads memory that is no RAM.
+    MmioRead(u64, &'a mut [u8]),
+    /// Writes memory that is no RAM.
+    MmioWrite(u64, &'a [u8]),
+    /// KVM's own Local APIC broadcasts the end of a level-triggered vector.
+    EndOfInterrupt(u8),
     /// Halted.
     Halt,
     /// The interrupt window that was asked for is open.
@@ -73,11 +75,11 @@ impl<'a> Exit<'a> {
         match result {
             Ok(VcpuExit::MmioRead(address, data)) => match offset(address) {
                 Some(offset) => Self::PageRead(offset, data),
-                None => Self::MmioRead(data),
+                None => Self::MmioRead(address, data),
             },
             Ok(VcpuExit::MmioWrite(address, data)) => match offset(address) {
                 Some(offset) => Self::PageWrite(offset, data),
-                None => Self::MmioWrite,
+                None => Self::MmioWrite(address, data),
             },
             Ok(VcpuExit::X86Rdmsr(exit)) => Self::MsrRead(exit),
             Ok(VcpuExit::X86Wrmsr(exit)) => Self::MsrWrite(exit),
@@ -88,6 +90,7 @@ impl<'a> Exit<'a> {
             Ok(VcpuExit::SetTpr) => Self::TaskPriority,
             Ok(VcpuExit::Intr) => Self::Kicked,
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => Self::Kicked,
+            Ok(VcpuExit::IoapicEoi(vector)) => Self::EndOfInterrupt(vector),
             Ok(VcpuExit::Shutdown) => Self::Fatal(Fatal::TripleFault),
             Ok(VcpuExit::InternalError) => Self::Fatal(Fatal::InternalError),
             Ok(VcpuExit::FailEntry(reason, _)) => Self::Fatal(Fatal::FailedEntry(reason)),
@@ -114,12 +117,12 @@ impl<'a> Exit<'a> {
                 _ => Cause::Msr,
             },
             Self::PortIn(..) | Self::PortOut(..) => Cause::Port,
-            Self::MmioRead(_) | Self::MmioWrite => Cause::Mmio,
+            Self::MmioRead(..) | Self::MmioWrite(..) => Cause::Mmio,
             Self::Halt => Cause::Hlt,
             Self::Window => Cause::Window,
             Self::TaskPriority => Cause::SetTpr,
             Self::Kicked => Cause::Kick,
-            Self::Fatal(_) => Cause::Other,
+            Self::EndOfInterrupt(_) | Self::Fatal(_) => Cause::Other,
         }
     }
 }

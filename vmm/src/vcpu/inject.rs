@@ -8,6 +8,8 @@ pub struct Readiness {
     pub open: bool,
     /// A vector is above the processor priority.
     pub vector: bool,
+    /// An 8259 asks for the processor.
+    pub external: bool,
     /// An NMI is latched.
     pub nmi: bool,
 }
@@ -19,6 +21,8 @@ pub struct Plan {
     pub nmi: bool,
     /// Acknowledge the vector and queue it.
     pub interrupt: bool,
+    /// Acknowledge the 8259's interrupt and queue its vector.
+    pub external: bool,
     /// Ask for an exit as soon as an interrupt can be taken.
     pub window: bool,
 }
@@ -29,15 +33,22 @@ impl Plan {
     /// KVM delivers a queued interrupt before a pending NMI, against the architecture's order, so
     /// an NMI holds the interrupt back for one round. The window is asked for only on behalf of a
     /// vector above the processor priority: a vector held by the TPR would make it exit at once
-    /// and for ever.
+    /// and for ever. An external interrupt goes past the APIC's priorities, hence first.
     #[must_use]
     pub const fn for_entry(readiness: Readiness) -> Self {
-        let Readiness { open, vector, nmi } = readiness;
-        let interrupt = vector && open && !nmi;
+        let Readiness {
+            open,
+            vector,
+            external,
+            nmi,
+        } = readiness;
+        let free = open && !nmi;
+        let interrupt = vector && free && !external;
         Self {
             nmi,
             interrupt,
-            window: vector && !interrupt,
+            external: external && free,
+            window: (vector || external) && !free || vector && external,
         }
     }
 }
@@ -46,19 +57,48 @@ impl Plan {
 mod tests {
     use super::*;
 
+    /// Nothing, with `nmi` or not, and a window or not.
+    const fn held(nmi: bool, window: bool) -> Plan {
+        Plan {
+            nmi,
+            interrupt: false,
+            external: false,
+            window,
+        }
+    }
+
     #[test]
     fn every_case() {
-        for (open, vector, nmi, expected) in [
-            (false, false, false, (false, false, false)),
-            (false, true, false, (false, false, true)),
-            (true, false, false, (false, false, false)),
-            (true, true, false, (false, true, false)),
-            (true, true, true, (true, false, true)),
-            (false, true, true, (true, false, true)),
-            (true, false, true, (true, false, false)),
+        let interrupt = Plan {
+            interrupt: true,
+            ..held(false, false)
+        };
+        let external = |window| Plan {
+            external: true,
+            ..held(false, window)
+        };
+        // Open, vector, external, NMI.
+        for (readiness, expected) in [
+            ([false, false, false, false], held(false, false)),
+            ([false, true, false, false], held(false, true)),
+            ([true, false, false, false], held(false, false)),
+            ([true, true, false, false], interrupt),
+            ([true, true, false, true], held(true, true)),
+            ([false, true, false, true], held(true, true)),
+            ([true, false, false, true], held(true, false)),
+            ([true, false, true, false], external(false)),
+            ([true, true, true, false], external(true)),
+            ([false, false, true, false], held(false, true)),
+            ([true, false, true, true], held(true, true)),
         ] {
-            let plan = Plan::for_entry(Readiness { open, vector, nmi });
-            assert_eq!((plan.nmi, plan.interrupt, plan.window), expected);
+            let [open, vector, external, nmi] = readiness;
+            let plan = Plan::for_entry(Readiness {
+                open,
+                vector,
+                external,
+                nmi,
+            });
+            assert_eq!(plan, expected, "{readiness:?}");
         }
     }
 }

@@ -44,14 +44,37 @@ pub struct Finished {
 /// Where a stopped guest is.
 fn position(vcpu: &VcpuFd) -> Position {
     let rip = vcpu.get_regs().map_or(0, |regs| regs.rip);
-    let mode = vcpu.get_sregs().map_or("unknown mode", |sregs| {
-        let long = sregs.efer & 1 << 10 != 0;
-        match (sregs.cr0 & 1 != 0, long, sregs.cs.l != 0) {
-            (false, ..) => "real mode",
-            (true, true, true) => "64-bit mode",
-            (true, true, false) => "compatibility mode",
-            (true, false, _) => "protected mode",
-        }
-    });
-    Position { rip, mode }
+    let Ok(sregs) = vcpu.get_sregs() else {
+        return Position {
+            rip,
+            mode: "unknown mode",
+            bits: 64,
+            code: None,
+        };
+    };
+    let long = sregs.efer & 1 << 10 != 0;
+    let bits = match (long && sregs.cs.l != 0, sregs.cs.db != 0) {
+        (true, _) => 64,
+        (false, true) => 32,
+        (false, false) => 16,
+    };
+    let mode = match (sregs.cr0 & 1 != 0, long, bits) {
+        (false, ..) => "real mode",
+        (true, true, 64) => "64-bit mode",
+        (true, true, _) => "compatibility mode",
+        (true, false, _) => "protected mode",
+    };
+    let linear = match bits {
+        64 => rip,
+        _ => sregs.cs.base.wrapping_add(rip),
+    };
+    let translated = vcpu.translate_gva(linear).ok();
+    Position {
+        rip,
+        mode,
+        bits,
+        code: translated
+            .filter(|translation| translation.valid != 0)
+            .map(|translation| translation.physical_address),
+    }
 }

@@ -1,10 +1,10 @@
-//! Port I/O of one vCPU.
+//! A vCPU's way to the devices, by ports and by memory that is no RAM.
 
 use std::sync::Arc;
 
 use crate::devices::Port;
 use crate::machine::{Ending, Machine};
-use crate::observe::MarkerPort;
+use crate::observe::{MarkerPort, Tsc};
 
 /// A vCPU's way to the devices.
 pub struct Ports {
@@ -22,21 +22,52 @@ impl Ports {
     /// The guest reads a port.
     pub fn read(&self, port: u16, data: &mut [u8]) {
         match Port::at(port) {
-            Port::Serial(offset) => self.machine.serial.read(offset, data),
+            Port::Serial(offset) => {
+                self.machine.serial.read(offset, data);
+                self.machine.pass_on_serial_interrupt();
+            }
             Port::Marker | Port::Empty => data.fill(0xFF),
+            Port::Chipset(device) => self.machine.chipset().read(device, data, Tsc::now()),
         }
     }
 
     /// The guest writes a port.
     pub fn write(&mut self, port: u16, data: &[u8]) {
         match Port::at(port) {
-            Port::Serial(offset) => self.machine.serial.write(offset, data),
+            Port::Serial(offset) => {
+                self.machine.serial.write(offset, data);
+                self.machine.pass_on_serial_interrupt();
+            }
             Port::Marker => {
                 if let Some(status) = self.marker.write(data) {
                     self.machine.end(Ending::Guest(status));
                 }
             }
             Port::Empty => {}
+            Port::Chipset(device) => {
+                let ending = self.machine.chipset().write(device, data, Tsc::now());
+                if let Some(ending) = ending {
+                    self.machine.end(ending);
+                }
+            }
         }
+    }
+
+    /// The guest reads memory that is no RAM.
+    pub fn read_memory(&self, address: u64, data: &mut [u8]) {
+        self.machine.chipset().read_memory(address, data);
+    }
+
+    /// The guest writes memory that is no RAM.
+    pub fn write_memory(&self, address: u64, data: &[u8]) {
+        self.machine
+            .chipset()
+            .write_memory(address, data, Tsc::now());
+    }
+
+    /// The vector of the 8259's interrupt, which the processor acknowledges.
+    #[must_use]
+    pub fn acknowledge_pic(&self) -> u8 {
+        self.machine.chipset().acknowledge_pic()
     }
 }

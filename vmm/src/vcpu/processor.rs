@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
 use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
-use vapic::spec::message::InterruptMessage;
-use vapic::{
-    Arrivals, Config, Effect, Fabric, GeneralProtection, IA32_TSC_DEADLINE, LocalApic, Router,
-};
+use vapic::{Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic};
 
 use super::ApicPage;
+use crate::chipset::INTR_TARGET;
 use crate::machine::Machine;
 use crate::observe::{Clock, Ledger, Tsc};
+use crate::sender::Sender;
 
 /// One processor's Local APIC and what surrounds it.
 pub struct Processor {
@@ -23,8 +22,7 @@ pub struct Processor {
     pub ledger: Ledger,
     config: Config,
     index: usize,
-    fabric: Arc<Fabric>,
-    router: Router,
+    sender: Sender,
     machine: Arc<Machine>,
     clock: Clock,
     /// What the guest's TSC is ahead of the host's, as of the last write of IA32_TSC_DEADLINE.
@@ -41,19 +39,17 @@ impl Processor {
     pub fn new(
         index: usize,
         config: Config,
-        fabric: Arc<Fabric>,
+        sender: Sender,
         machine: Arc<Machine>,
         ledger: Ledger,
         clock: Clock,
     ) -> Self {
-        let router = Router::new(Arc::clone(&fabric), Some(index));
         Self {
             apic: LocalApic::new(config),
             ledger,
             config,
             index,
-            fabric,
-            router,
+            sender,
             machine,
             clock,
             tsc_offset: 0,
@@ -123,7 +119,7 @@ impl Processor {
         if self.apic.tsc_deadline().is_some() {
             self.apic.advance_tsc(self.guest_tsc(now));
         }
-        let Some(mailbox) = self.fabric.mailbox(self.index) else {
+        let Some(mailbox) = self.sender.fabric().mailbox(self.index) else {
             return;
         };
         let ledger = &mut self.ledger;
@@ -133,7 +129,7 @@ impl Processor {
         if let Some(arrivals) = arrivals {
             ledger.arrived(&arrivals);
             if arrivals.init {
-                self.fabric.publish(self.index, self.apic.identity());
+                self.publish();
             }
             self.arrivals = Some(arrivals);
         }
@@ -202,40 +198,38 @@ impl Processor {
     fn perform(&mut self, effect: Effect, now: Tsc) -> Option<ApicBase> {
         match effect {
             Effect::None => {}
-            Effect::Send(message) => self.send(&message, now),
-            Effect::Ended { vector, .. } => self.ledger.ended(vector, now),
-            Effect::Identity => self.fabric.publish(self.index, self.apic.identity()),
+            Effect::Send(message) => self.sender.send(&message, &mut self.ledger, now),
+            Effect::Ended { vector, level } => {
+                self.ledger.ended(vector, now);
+                if level {
+                    self.machine.chipset().end_of_interrupt(vector, now);
+                }
+            }
+            Effect::Identity => self.publish(),
             Effect::Base(base) => {
                 if self.apic.page().is_none() && !base.enabled() {
                     self.ledger.apic_reset();
                 }
-                self.fabric.publish(self.index, self.apic.identity());
+                self.publish();
                 return Some(base);
             }
         }
         None
     }
 
-    fn send(&mut self, message: &InterruptMessage, now: Tsc) {
-        let Self {
-            ledger,
-            router,
-            fabric,
-            machine,
-            index,
-            ..
-        } = self;
-        let id = ledger.sent(message, now);
-        router.for_each_target(message, |target| {
-            let Some(mailbox) = fabric.mailbox(target) else {
-                return;
-            };
-            ledger.sending(target, message, id);
-            ledger.posted(target, message, mailbox.post(message));
-            // This thread looks at its own mailbox before it enters the guest again.
-            if target != *index {
-                ledger.kicked(machine.kick(target));
-            }
-        });
+    /// Tells all senders how this APIC is addressed from now on.
+    fn publish(&self) {
+        let fabric = self.sender.fabric();
+        fabric.publish(self.index, self.apic.identity());
+    }
+
+    /// Looks at the wires that lead to this processor's pins.
+    pub fn sample_pins(&mut self) {
+        if self.index == INTR_TARGET {
+            // A fixed or NMI entry raises what it says; the account finds it as a local interrupt.
+            let _ = self
+                .apic
+                .set_lint(Lint::Lint0, self.machine.intr().is_asserted());
+        }
     }
 }

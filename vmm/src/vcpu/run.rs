@@ -105,7 +105,7 @@ impl Vcpu {
     pub fn run(mut self, index: usize, fd: VcpuFd, machine: &Machine) -> Finished {
         let mut vcpu = Armed::new(fd);
         self.host.injection.prepare(vcpu.fd());
-        let presence = machine.take_seat(index);
+        let presence = machine.seats().take(index);
         if let Err(fatal) = self.turn_until_stopped(&mut vcpu, presence, machine) {
             let position = super::position(vcpu.fd());
             machine.end(Ending::Failed {
@@ -130,6 +130,7 @@ impl Vcpu {
         let mut exited: Option<(Cause, Tsc)> = None;
         while !machine.is_stopping() {
             let now = Tsc::now();
+            self.processor.sample_pins();
             while let Some(arrivals) = self.processor.arrive(now) {
                 self.reset_as_told(vcpu.fd(), &arrivals)?;
             }
@@ -207,11 +208,17 @@ impl Vcpu {
                 ports.write(port, data);
                 After::Nothing
             }
-            Exit::MmioRead(data) => {
-                data.fill(0xFF);
+            Exit::MmioRead(address, data) => {
+                ports.read_memory(address, data);
                 After::Nothing
             }
-            Exit::MmioWrite | Exit::Window | Exit::TaskPriority | Exit::Kicked => After::Nothing,
+            Exit::MmioWrite(address, data) => {
+                ports.write_memory(address, data);
+                After::Nothing
+            }
+            Exit::Window | Exit::TaskPriority | Exit::Kicked | Exit::EndOfInterrupt(_) => {
+                After::Nothing
+            }
             Exit::Halt => After::Halt {
                 interrupts_on: state.interrupts_on,
             },
@@ -273,7 +280,8 @@ impl Vcpu {
         if apic.is_waiting_for_start_up() {
             return Ok(Some(Place::WaitingForStartUp));
         }
-        let interrupted = self.halted_with_interrupts && apic.deliverable().is_some();
+        let asked = apic.deliverable().is_some() || apic.ext_int();
+        let interrupted = self.halted_with_interrupts && asked;
         if !self.halted || interrupted || apic.nmis() > 0 {
             return Ok(None);
         }
@@ -308,10 +316,10 @@ impl Vcpu {
         // One NMI at a time: hosts differ in how many they keep, and all keep one.
         let nmi = self.processor.apic.nmis() > 0 && !self.nmi_waits_in_kvm(vcpu)?;
         let Processor { apic, ledger, .. } = &mut self.processor;
-        let vector = apic.deliverable().is_some();
         let plan = Plan::for_entry(Readiness {
             open: self.open,
-            vector,
+            vector: apic.deliverable().is_some(),
+            external: apic.ext_int(),
             nmi,
         });
         if plan.nmi && apic.take_nmi() {
@@ -330,6 +338,16 @@ impl Vcpu {
                 .map_err(Fatal::Run)?;
             self.open = false;
             ledger.injected(vector, Tsc::now());
+        }
+        if plan.external {
+            let vector = self.ports.acknowledge_pic();
+            apic.end_ext_int();
+            self.host
+                .injection
+                .queue(vcpu, vector)
+                .map_err(Fatal::Run)?;
+            self.open = false;
+            ledger.external_injected(vector);
         }
         vcpu.get_kvm_run().request_interrupt_window = plan.window.into();
         Ok(())

@@ -101,6 +101,12 @@ impl Ledger {
         self.in_service[usize::from(vector)] = owner;
     }
 
+    /// A vector of the 8259 has been handed to the processor, past the APIC, which sees no end of it.
+    pub fn external_injected(&mut self, vector: u8) {
+        self.counters.add(Count::LocalInjected, 1);
+        self.counters.add(Count::LocalVector(vector), 1);
+    }
+
     /// Records how old an IPI is that is injected at `now`, or that this is not known.
     #[inline]
     fn dated(&mut self, owner: Owner, now: Tsc) -> Owner {

@@ -50,6 +50,8 @@ pub struct Run {
 pub enum Ending {
     /// The guest: by its `exit` marker, or by switching itself off.
     Guest,
+    /// The guest, with an exit code of its own for the command.
+    Code(u8),
     /// The user.
     Interrupted,
     /// Something went wrong; the text names the vCPU and what it ran into.
@@ -114,6 +116,8 @@ pub struct Outcome {
     pub status: Status,
     /// What is wrong, one sentence each.
     pub reasons: Vec<String>,
+    /// The exit code that the guest asked for, if it did.
+    pub guest_code: Option<u8>,
 }
 
 impl Outcome {
@@ -145,17 +149,27 @@ impl Outcome {
             Ending::Error(_) => Status::Error,
             _ if !reasons.is_empty() => Status::Failed,
             Ending::Interrupted => Status::Interrupted,
-            Ending::Guest => Status::Passed,
+            Ending::Guest | Ending::Code(_) => Status::Passed,
         };
-        Self { status, reasons }
+        let guest_code = match ending {
+            Ending::Code(code) => Some(*code),
+            Ending::Guest | Ending::Interrupted | Ending::Error(_) => None,
+        };
+        Self {
+            status,
+            reasons,
+            guest_code,
+        }
     }
 
-    /// The command's exit code: 0 if nothing is wrong, else 1.
+    /// The command's exit code: the guest's own if it asked for one, else 0 if nothing is wrong,
+    /// else 1.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
-        match self.status {
-            Status::Passed | Status::Interrupted => 0,
-            Status::Failed | Status::Error => 1,
+        match (self.status, self.guest_code) {
+            (Status::Passed | Status::Failed, Some(code)) => code,
+            (Status::Passed | Status::Interrupted, _) => 0,
+            (Status::Failed | Status::Error, _) => 1,
         }
     }
 }

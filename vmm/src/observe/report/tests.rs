@@ -170,7 +170,8 @@ fn a_run_without_loss_passes() {
         report.outcome,
         Outcome {
             status: Status::Passed,
-            reasons: Vec::new()
+            reasons: Vec::new(),
+            guest_code: None
         }
     );
     let vector = report

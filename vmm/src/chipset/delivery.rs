@@ -1,0 +1,98 @@
+//! Where the messages of the IOAPIC go: to our Local APICs, or to KVM's.
+
+use std::sync::Arc;
+
+use kvm_bindings::{
+    KVM_IRQ_ROUTING_MSI, KvmIrqRouting, kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1,
+    kvm_irq_routing_msi, kvm_irq_routing_msi__bindgen_ty_1, kvm_msi,
+};
+use kvm_ioctls::VmFd;
+use vapic::IoApic;
+use vapic::spec::ioapic::PINS;
+use vapic::spec::msi::MsiMessage;
+
+use crate::observe::{Ledger, Tsc};
+use crate::sender::Sender;
+
+/// Whoever has the Local APICs.
+pub enum Delivery {
+    /// We.
+    Userspace {
+        /// The way to their mailboxes.
+        sender: Sender,
+        /// The devices' book.
+        ledger: Box<Ledger>,
+    },
+    /// KVM.
+    Kernel(Arc<VmFd>),
+}
+
+impl Delivery {
+    /// Delivers the message that `pin` sends now.
+    pub fn send(&mut self, ioapic: &IoApic, pin: u8, now: Tsc) {
+        match self {
+            Self::Userspace { sender, ledger } => {
+                if let Some(message) = ioapic.message(pin) {
+                    sender.send(&message, ledger, now);
+                }
+            }
+            Self::Kernel(vm) => {
+                if let Some(message) = ioapic.msi(pin) {
+                    // A message that reaches nobody is dropped, as on the bus.
+                    let _ = vm.signal_msi(kernel_msi(message));
+                }
+            }
+        }
+    }
+
+    /// The redirection table has been written: KVM passes on the ends of the level-triggered
+    /// vectors that it finds among its routes (arch/x86/kvm/irq_comm.c, `kvm_scan_ioapic_routes`).
+    pub fn route(&self, ioapic: &IoApic) {
+        let Self::Kernel(vm) = self else { return };
+        let entries: Vec<_> = (0..PINS as u32)
+            .filter_map(|pin| {
+                let message = ioapic.msi(u8::try_from(pin).ok()?)?;
+                Some(route_entry(pin, message))
+            })
+            .collect();
+        if let Ok(routing) = KvmIrqRouting::from_entries(&entries) {
+            // Without routes a level-triggered interrupt comes once, so the guest notices by itself.
+            let _ = vm.set_gsi_routing(&routing);
+        }
+    }
+}
+
+const fn halves(address: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = address.to_le_bytes();
+    [
+        u32::from_le_bytes([a, b, c, d]),
+        u32::from_le_bytes([e, f, g, h]),
+    ]
+}
+
+fn kernel_msi(message: MsiMessage) -> kvm_msi {
+    let [address_lo, address_hi] = halves(message.address);
+    kvm_msi {
+        address_lo,
+        address_hi,
+        data: message.data,
+        ..kvm_msi::default()
+    }
+}
+
+fn route_entry(gsi: u32, message: MsiMessage) -> kvm_irq_routing_entry {
+    let [address_lo, address_hi] = halves(message.address);
+    kvm_irq_routing_entry {
+        gsi,
+        type_: KVM_IRQ_ROUTING_MSI,
+        u: kvm_irq_routing_entry__bindgen_ty_1 {
+            msi: kvm_irq_routing_msi {
+                address_lo,
+                address_hi,
+                data: message.data,
+                __bindgen_anon_1: kvm_irq_routing_msi__bindgen_ty_1 { pad: 0 },
+            },
+        },
+        ..kvm_irq_routing_entry::default()
+    }
+}
