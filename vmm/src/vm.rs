@@ -133,7 +133,13 @@ impl Vm {
             "{} cpus={} tsc_khz={tsc_khz} memory={}",
             config.command_line, config.vcpus, config.memory
         );
-        let entry = boot::load(&memory, &config.kernel, command_line.trim_start())?;
+        let image = boot::Image {
+            kernel: &config.kernel,
+            initramfs: None,
+            command_line: command_line.trim_start(),
+            vcpus: config.vcpus,
+        };
+        let entry = boot::load(&memory, &image)?;
 
         for Blob { address, bytes } in &config.blobs {
             memory
