@@ -106,7 +106,13 @@ fn main() -> anyhow::Result<()> {
     #[expect(unsafe_code, reason = "KVM is given host memory to map into the guest")]
     // SAFETY: the memory is dropped at the end of `main`, after the threads have been joined.
     unsafe { memory::register(&vm, &memory) }?;
-    let entry = boot::load(&memory, &Kernel::File(file.path().to_owned()), "")?;
+    let image = boot::Image {
+        kernel: &Kernel::File(file.path().to_owned()),
+        initramfs: None,
+        command_line: "",
+        vcpus: 2,
+    };
+    let entry = boot::load(&memory, &image)?;
     let (sender, target) = (vm.create_vcpu(0)?, vm.create_vcpu(1)?);
     let tsc_khz = sender.get_tsc_khz()?;
     let recipe = Recipe {

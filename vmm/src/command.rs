@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::ValueEnum;
 
-use crate::boot::Kernel;
+use crate::boot::{Initramfs, Kernel};
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
 use crate::devices::Console;
 use crate::instruction;
@@ -78,6 +78,7 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
     let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
     let config = VmConfig {
         kernel,
+        initramfs: args.initramfs.clone().map(Initramfs::File),
         command_line: args.command_line(),
         vcpus: args.cpus,
         memory: args.memory(),

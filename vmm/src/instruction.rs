@@ -46,10 +46,7 @@ mod tests {
     fn an_instruction_is_named_with_its_bytes() {
         let bytes = [0xF0, 0x48, 0x0F, 0xC7, 0x0F, 0x90];
         let shown = text(&bytes, 64, 0x1000);
-        assert_eq!(
-            shown,
-            "`lock cmpxchg16b [rdi]` (f0 48 0f c7 0f)"
-        );
+        assert_eq!(shown, "`lock cmpxchg16b [rdi]` (f0 48 0f c7 0f)");
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub const MAX_VCPUS: u32 = 255;
 pub struct VmConfig {
     /// The kernel.
     pub kernel: Kernel,
+    /// Its initial ramdisk.
+    pub initramfs: Option<boot::Initramfs>,
     /// What the kernel is told.
     pub command_line: CommandLine,
     /// Number of vCPUs, 1 to [`MAX_VCPUS`].
@@ -158,7 +160,13 @@ impl Vm {
 
         // 4. The kernel, told about the machine.
         let command_line = config.command_line.text(config, tsc_khz);
-        let entry = boot::load(&memory, &config.kernel, command_line.trim_start())?;
+        let image = boot::Image {
+            kernel: &config.kernel,
+            initramfs: config.initramfs.as_ref(),
+            command_line: command_line.trim_start(),
+            vcpus: config.vcpus,
+        };
+        let entry = boot::load(&memory, &image)?;
 
         for Blob { address, bytes } in &config.blobs {
             memory

@@ -18,9 +18,17 @@ const MAGIC: &[u8] = b"\x7fELF";
 const HEADER_SIZE: u64 = size_of::<Elf64_Ehdr>() as u64;
 const PROGRAM_HEADER_SIZE: u64 = size_of::<Elf64_Phdr>() as u64;
 
-/// Copies the loadable segments of `image` to their physical addresses and returns its entry
-/// point. Nothing is written unless every header is sound; `name` goes into the errors.
-pub(super) fn load<F>(memory: &GuestMemory, image: &mut F, name: &str) -> Result<u64, BootError>
+/// An ELF image in guest memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loaded {
+    /// First instruction.
+    pub(super) entry: u64,
+    /// End of the highest segment.
+    pub(super) end: u64,
+}
+
+/// Copies the loadable segments of `image` to their physical addresses. Nothing is written unless every header is sound; `name` goes into the errors.
+pub(super) fn load<F>(memory: &GuestMemory, image: &mut F, name: &str) -> Result<Loaded, BootError>
 where
     F: Read + ReadVolatile + Seek,
 {
@@ -58,12 +66,17 @@ where
             source,
         }
     })?;
-    Ok(header.e_entry)
+    Ok(Loaded {
+        entry: header.e_entry,
+        end: segments
+            .last()
+            .map_or(0, |segment| segment.p_paddr + segment.p_memsz),
+    })
 }
 
 fn unreadable(name: &str, source: std::io::Error) -> BootError {
     BootError::Unreadable {
-        kernel: name.to_owned(),
+        file: name.to_owned(),
         source,
     }
 }

@@ -40,7 +40,7 @@ fn image(header: Elf64_Ehdr, segment: Elf64_Phdr) -> Vec<u8> {
     [header.as_slice(), segment.as_slice(), CODE].concat()
 }
 
-fn try_load(bytes: &[u8]) -> Result<u64, BootError> {
+fn try_load(bytes: &[u8]) -> Result<Loaded, BootError> {
     let memory = memory::create(memory::MIN_SIZE).unwrap();
     load(&memory, &mut Cursor::new(bytes), "the test image")
 }
@@ -61,7 +61,12 @@ fn with_segment(change: impl FnOnce(&mut Elf64_Phdr)) -> BootError {
 fn a_sound_image_is_copied_to_its_physical_address() {
     let memory = memory::create(memory::MIN_SIZE).unwrap();
     let bytes = image(header(), segment());
-    assert_eq!(load(&memory, &mut Cursor::new(&bytes), "").unwrap(), START);
+    let loaded = load(&memory, &mut Cursor::new(&bytes), "").unwrap();
+    let expected = Loaded {
+        entry: START,
+        end: START + 0x1000,
+    };
+    assert_eq!(loaded, expected);
     let mut copied = [0; CODE.len()];
     memory.read_slice(&mut copied, GuestAddress(START)).unwrap();
     assert_eq!(copied, CODE);

@@ -1,29 +1,49 @@
-//! What can be wrong with a kernel or its command line: one line each, with the way out.
+//! What can be wrong with a kernel, its initramfs or its command line: one line each, with the way out.
 
-/// Why nothing was loaded. `kernel` names the image as the user knows it.
+/// Why nothing was loaded. `kernel` or `file` names it as the user knows it.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
     /// No file of that name.
-    #[error(
-        "{kernel} does not exist: give --kernel the path of an ELF64 x86-64 kernel, \
-         or leave it out to run the embedded guest"
-    )]
+    #[error("{file} does not exist: give {wanted}")]
     Missing {
-        /// The image.
-        kernel: String,
+        /// The file.
+        file: String,
+        /// The option, and what it takes.
+        wanted: &'static str,
     },
     /// A directory, a device, a pipe.
-    #[error("{kernel} is not a regular file: give --kernel the path of an ELF64 x86-64 kernel")]
+    #[error("{file} is not a regular file: give {wanted}")]
     NotAFile {
-        /// The image.
-        kernel: String,
+        /// The file.
+        file: String,
+        /// The option, and what it takes.
+        wanted: &'static str,
     },
     /// The host refuses to open or read it.
-    #[error("{kernel} cannot be read: check its permissions and the disk it is on")]
+    #[error("{file} cannot be read: check its permissions and the disk it is on")]
     Unreadable {
+        /// The file.
+        file: String,
+        /// What the host said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// More bytes than there is RAM to load into, perhaps only once it is unpacked.
+    #[error(
+        "{file} has more than the {most} bytes of RAM below 3 GiB: give more --memory or strip it"
+    )]
+    TooLarge {
+        /// The file.
+        file: String,
+        /// The most there is room for, in bytes.
+        most: u64,
+    },
+    /// A gzip file that does not unpack.
+    #[error("{kernel} is gzip and does not unpack: copy it again, or unpack it with gunzip")]
+    BrokenGzip {
         /// The image.
         kernel: String,
-        /// What the host said.
+        /// What the decoder said.
         #[source]
         source: std::io::Error,
     },
@@ -48,7 +68,8 @@ pub enum BootError {
     },
     /// Another kind of file.
     #[error(
-        "{kernel} is not an ELF64 x86-64 kernel ({found}): give an uncompressed vmlinux-style image"
+        "{kernel} is not an ELF64 x86-64 kernel, a bzImage or a multiboot kernel ({found}): \
+         give one of these"
     )]
     NotAKernel {
         /// The image.
@@ -56,8 +77,8 @@ pub enum BootError {
         /// What it is instead.
         found: &'static str,
     },
-    /// An ELF64 x86-64 file whose headers contradict each other.
-    #[error("{kernel} has a broken ELF header ({reason}): build it again")]
+    /// A kernel whose headers contradict each other, or ask for what there is not.
+    #[error("{kernel} has a header that cannot be used ({reason}): build it again")]
     Broken {
         /// The image.
         kernel: String,
@@ -96,6 +117,23 @@ pub enum BootError {
         /// What the loader said.
         #[source]
         source: linux_loader::loader::Error,
+    },
+    /// No room for the initial ramdisk or a module between the kernel and the end of RAM.
+    #[error(
+        "an initramfs of {size} bytes does not fit into the {room} bytes of RAM above the kernel: \
+         give more --memory"
+    )]
+    InitramfsDoesNotFit {
+        /// Its length in bytes.
+        size: u64,
+        /// The room there is, in bytes.
+        room: u64,
+    },
+    /// Their ACPI tables would reach beyond 1 MiB.
+    #[error("there is no room for the ACPI tables of {vcpus} processors: give fewer --cpus")]
+    TooManyProcessors {
+        /// How many were asked for.
+        vcpus: u32,
     },
     /// The command line and its NUL do not fit.
     #[error("a kernel command line of {length} bytes is too long: give at most {most}")]

@@ -5,24 +5,31 @@
 //! `boot_params`. A kernel file is input that may be truncated or hostile: everything it says is
 //! checked before use, and each way of being wrong is a [`BootError`] of one line.
 //!
-//! Missing: bzImage and multiboot kernels, an initial ramdisk, ACPI tables.
+//! Missing: multiboot kernels.
 
+mod acpi;
+mod bios_data;
+mod bzimage;
+mod command_line;
 mod elf;
 mod entry;
 mod error;
+mod file;
+mod initramfs;
+mod linux;
 pub(crate) mod long_mode;
+mod ram_map;
 mod zero_page;
 
+use std::borrow::Cow;
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{Cursor, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 pub use entry::Entry;
 pub use error::BootError;
+pub use initramfs::Initramfs;
 
-use crate::layout;
-use crate::memory::GuestMemory;
+use crate::memory::{self, GuestMemory};
 
 /// The guest this crate is built with; empty only under `cfg(loom)`, where nothing boots.
 static EMBEDDED_GUEST: &[u8] = include_bytes!(env!("GUEST_ELF"));
@@ -46,55 +53,71 @@ impl fmt::Display for Kernel {
     }
 }
 
-/// Loads `kernel`, its command line and all it is entered with into `memory`.
+/// What a machine boots, and what the kernel is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Image<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Its initial ramdisk, or its modules.
+    pub initramfs: Option<&'a Initramfs>,
+    /// Its command line.
+    pub command_line: &'a str,
+    /// Number of processors, whose APIC IDs count from 0.
+    pub vcpus: u32,
+}
+
+/// What to give in place of a path that leads to no kernel.
+const WANTED: &str = "--kernel the path of a bzImage, a multiboot or an ELF64 x86-64 kernel";
+
+/// Loads `image` and all it is entered with into `memory`: ACPI tables, the BIOS's words, the
+/// command line, `boot_params` and the tables of long mode.
 ///
 /// # Errors
 /// Every variant of [`BootError`]: all are about what the user gave.
-pub fn load(memory: &GuestMemory, kernel: &Kernel, command_line: &str) -> Result<Entry, BootError> {
-    let name = kernel.to_string();
-    // The one place that decides the format of an image: today there is one, ELF64.
-    let rip = match kernel {
-        Kernel::Embedded => elf::load(memory, &mut Cursor::new(EMBEDDED_GUEST), &name),
-        Kernel::File(path) => elf::load(memory, &mut open(path, &name)?, &name),
-    }?;
-    zero_page::write(memory, command_line)?;
-    long_mode::write_tables(memory);
-    Ok(Entry {
-        rip,
-        boot_params: layout::BOOT_PARAMS,
-    })
-}
-
-fn open(path: &Path, name: &str) -> Result<File, BootError> {
-    let name = || name.to_owned();
-    let refused = |source: std::io::Error| match source.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => BootError::Missing { kernel: name() },
-        _ => BootError::Unreadable {
-            kernel: name(),
-            source,
-        },
+pub fn load(memory: &GuestMemory, image: &Image<'_>) -> Result<Entry, BootError> {
+    let name = image.kernel.to_string();
+    let most = memory::low_end(memory);
+    let bytes = match image.kernel {
+        Kernel::Embedded => Cow::Borrowed(EMBEDDED_GUEST),
+        Kernel::File(path) => file::read(path, &name, WANTED, most)?.into(),
     };
-    // Asked before the open, which would wait for a writer on a named pipe.
-    if !fs::metadata(path).map_err(refused)?.is_file() {
-        return Err(BootError::NotAFile { kernel: name() });
+    let kernel = file::unpack(bytes, &name, most)?;
+
+    let rsdp = acpi::write(memory, image.vcpus)?;
+    bios_data::write(memory);
+    // The one place that decides the format of an image.
+    if bzimage::is_one(&kernel) {
+        linux::load_bzimage(memory, image, &kernel, &name, rsdp)
+    } else {
+        linux::load_elf(memory, image, &kernel, &name, rsdp)
     }
-    File::open(path).map_err(refused)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use crate::memory;
+    use crate::layout;
+
+    fn load_kernel(kernel: &Kernel) -> Result<Entry, BootError> {
+        let memory = memory::create(memory::MIN_SIZE).unwrap();
+        let image = Image {
+            kernel,
+            initramfs: None,
+            command_line: "scenario=tour",
+            vcpus: 1,
+        };
+        load(&memory, &image)
+    }
 
     fn load_file(path: &Path) -> Result<Entry, BootError> {
-        let memory = memory::create(memory::MIN_SIZE).unwrap();
-        load(&memory, &Kernel::File(path.to_owned()), "")
+        load_kernel(&Kernel::File(path.to_owned()))
     }
 
     #[test]
     fn the_embedded_guest_loads_at_two_mebibytes() {
-        let memory = memory::create(memory::MIN_SIZE).unwrap();
-        let entry = load(&memory, &Kernel::Embedded, "scenario=tour").unwrap();
+        let entry = load_kernel(&Kernel::Embedded).unwrap();
         assert!(
             (0x20_0000..memory::MIN_SIZE).contains(&entry.rip),
             "{entry:?}"

@@ -1,140 +1,139 @@
 //! `boot_params`, the page a Linux boot loader leaves for the kernel (Linux,
-//! Documentation/arch/x86/zero-page.rst): the RAM map and where the command line is.
+//! Documentation/arch/x86/zero-page.rst): its own setup header back, and what the loader adds.
 
-use linux_loader::bootparam::{boot_e820_entry, boot_params};
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion};
+use linux_loader::bootparam::{boot_params, setup_header};
+use vm_memory::{Bytes, GuestAddress};
 
-use super::BootError;
+use super::initramfs::Placed;
+use super::{command_line, ram_map};
 use crate::layout;
-use crate::memory::{self, GuestMemory};
+use crate::memory::GuestMemory;
 
 /// `setup_header.boot_flag`, the boot sector's signature.
 const BOOT_FLAG: u16 = 0xAA55;
 /// `setup_header.header`, "HdrS".
-const HEADER_MAGIC: u32 = 0x5372_6448;
+pub(super) const HEADER_MAGIC: u32 = 0x5372_6448;
 /// `setup_header.type_of_loader` of a loader with no number of its own.
 const LOADER_UNDEFINED: u8 = 0xFF;
+/// `setup_header.vid_mode`: the mode that is.
+const VIDEO_NORMAL: u16 = 0xFFFF;
+/// `setup_header.loadflags`: the kernel's code lies at 1 MiB or higher.
+const LOADED_HIGH: u8 = 1;
+/// `setup_header.loadflags`: there is a heap for real-mode code, which nobody runs here.
+const CAN_USE_HEAP: u8 = 1 << 7;
 
-const E820_RAM: u32 = 1;
-const E820_RESERVED: u32 = 2;
-
-/// Writes `command_line` and the zero page that points at it.
-pub(super) fn write(memory: &GuestMemory, command_line: &str) -> Result<(), BootError> {
-    let most = layout::COMMAND_LINE_SIZE - 1;
-    if command_line.len() > most {
-        return Err(BootError::CommandLineTooLong {
-            length: command_line.len(),
-            most,
-        });
+/// The setup header of an image that has none, as an ELF file.
+pub(super) fn plain_header() -> setup_header {
+    setup_header {
+        boot_flag: BOOT_FLAG,
+        header: HEADER_MAGIC,
+        cmdline_size: u32::try_from(command_line::LONGEST).expect("2 KiB"),
+        ..Default::default()
     }
-    if let Some(character) = command_line.chars().find(|c| !matches!(c, ' '..='~')) {
-        return Err(BootError::CommandLineCharacter { character });
-    }
-    let terminated = [command_line.as_bytes(), b"\0"].concat();
-    memory
-        .write_slice(&terminated, GuestAddress(layout::COMMAND_LINE))
-        .and_then(|()| memory.write_obj(zero_page(memory), GuestAddress(layout::BOOT_PARAMS)))
-        .expect("low memory is RAM in every machine");
-    Ok(())
 }
 
-fn zero_page(memory: &GuestMemory) -> boot_params {
-    let mut page = boot_params::default();
-    page.hdr.boot_flag = BOOT_FLAG;
-    page.hdr.header = HEADER_MAGIC;
-    page.hdr.type_of_loader = LOADER_UNDEFINED;
-    page.hdr.cmd_line_ptr = u32::try_from(layout::COMMAND_LINE).expect("below 1 MiB");
-    page.hdr.cmdline_size = u32::try_from(layout::COMMAND_LINE_SIZE).expect("2 KiB");
+/// Writes the zero page: `header`, completed, with all that the kernel is to find.
+pub(super) fn write(
+    memory: &GuestMemory,
+    header: setup_header,
+    initramfs: Option<Placed>,
+    rsdp: u64,
+) {
+    let mut page = boot_params {
+        hdr: complete(header, initramfs),
+        acpi_rsdp_addr: rsdp,
+        ..Default::default()
+    };
     // Copied as a whole: the page is packed, its fields cannot be borrowed.
     let mut table = page.e820_table;
-    let map = e820(memory);
+    let map = ram_map::e820(memory);
     for (slot, entry) in table.iter_mut().zip(&map) {
         *slot = *entry;
     }
     page.e820_table = table;
     page.e820_entries = u8::try_from(map.len()).expect("a handful of entries");
-    page
+    memory
+        .write_obj(page, GuestAddress(layout::BOOT_PARAMS))
+        .expect("low memory is RAM in every machine");
 }
 
-/// The RAM map: conventional RAM, RAM up to the hole, KVM's own pages, RAM above 4 GiB.
-fn e820(memory: &GuestMemory) -> Vec<boot_e820_entry> {
-    let entry = |addr, size, r#type| boot_e820_entry { addr, size, r#type };
-    let extended = memory::low_end(memory) - layout::HIGH_RAM_START;
-    let mut map = vec![
-        entry(0, layout::LOW_RAM_END, E820_RAM),
-        entry(layout::HIGH_RAM_START, extended, E820_RAM),
-        entry(
-            layout::KVM_IDENTITY_MAP,
-            layout::KVM_RESERVED_SIZE,
-            E820_RESERVED,
-        ),
-    ];
-    if let Some(high) = memory.find_region(GuestAddress(layout::MMIO_HOLE_END)) {
-        map.push(entry(layout::MMIO_HOLE_END, high.len(), E820_RAM));
+/// What a loader fills in (Linux, Documentation/arch/x86/boot.rst, "the real-mode kernel header").
+fn complete(kernels: setup_header, initramfs: Option<Placed>) -> setup_header {
+    let (address, size) = initramfs.map_or((0, 0), |placed| (placed.address, placed.size));
+    setup_header {
+        vid_mode: VIDEO_NORMAL,
+        type_of_loader: LOADER_UNDEFINED,
+        ext_loader_type: 0,
+        ext_loader_ver: 0,
+        loadflags: kernels.loadflags & !CAN_USE_HEAP | LOADED_HIGH,
+        heap_end_ptr: 0,
+        ramdisk_image: address,
+        ramdisk_size: size,
+        cmd_line_ptr: u32::try_from(layout::COMMAND_LINE).expect("below 1 MiB"),
+        setup_data: 0,
+        ..kernels
     }
-    map
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GIB: u64 = 1 << 30;
+    use crate::memory;
 
     #[test]
     fn the_fields_a_guest_reads_are_where_the_protocol_says() {
         let memory = memory::create(memory::MIN_SIZE).unwrap();
-        write(&memory, "scenario=ping cpus=2").unwrap();
-        let at = |offset| GuestAddress(layout::BOOT_PARAMS + offset);
-
-        assert_eq!(memory.read_obj::<u8>(at(0x1E8)).unwrap(), 3);
-        let pointer: u32 = memory.read_obj(at(0x228)).unwrap();
-        assert_eq!(u64::from(pointer), layout::COMMAND_LINE);
-        // Second e820 entry: extended RAM.
-        assert_eq!(memory.read_obj::<u64>(at(0x2D0 + 20)).unwrap(), 1 << 20);
-        assert_eq!(memory.read_obj::<u64>(at(0x2D0 + 28)).unwrap(), 15 << 20);
-        assert_eq!(memory.read_obj::<u32>(at(0x2D0 + 36)).unwrap(), E820_RAM);
-
-        let mut line = [0; 21];
-        memory
-            .read_slice(&mut line, GuestAddress(layout::COMMAND_LINE))
-            .unwrap();
-        assert_eq!(&line, b"scenario=ping cpus=2\0");
+        let placed = Placed {
+            address: 0xF0_0000,
+            size: 12345,
+        };
+        write(&memory, plain_header(), Some(placed), 0xE_0000);
+        let byte = |offset| {
+            memory
+                .read_obj::<u8>(GuestAddress(layout::BOOT_PARAMS + offset))
+                .unwrap()
+        };
+        let word = |offset| {
+            memory
+                .read_obj::<u32>(GuestAddress(layout::BOOT_PARAMS + offset))
+                .unwrap()
+        };
+        let long = |offset| {
+            memory
+                .read_obj::<u64>(GuestAddress(layout::BOOT_PARAMS + offset))
+                .unwrap()
+        };
+        assert_eq!(long(0x070), 0xE_0000, "acpi_rsdp_addr");
+        assert_eq!(byte(0x1E8), 5, "e820_entries");
+        assert_eq!(byte(0x1EF), 0, "sentinel");
+        assert_eq!(byte(0x210), 0xFF, "type_of_loader");
+        assert_eq!(byte(0x211), 1, "loadflags");
+        assert_eq!((word(0x218), word(0x21C)), (0xF0_0000, 12345), "ramdisk");
+        assert_eq!(u64::from(word(0x228)), layout::COMMAND_LINE);
+        assert_eq!(word(0x238), 2047, "cmdline_size");
+        // Fourth e820 entry: extended RAM.
+        assert_eq!(long(0x2D0 + 3 * 20), 1 << 20);
+        assert_eq!(long(0x2D0 + 3 * 20 + 8), 15 << 20);
+        assert_eq!(word(0x2D0 + 3 * 20 + 16), ram_map::RAM);
     }
 
     #[test]
-    fn ram_above_four_gibibytes_is_in_the_map() {
-        let map = e820(&memory::create(5 * GIB).unwrap());
-        let last = map.last().copied().unwrap();
-        assert_eq!(map.len(), 4);
+    fn what_the_kernel_says_of_itself_stays() {
+        let header = setup_header {
+            version: 0x20F,
+            loadflags: 0x83,
+            init_size: 0x123_4567,
+            setup_data: 0x9999,
+            cmdline_size: 2047,
+            ..plain_header()
+        };
+        let complete = complete(header, None);
+        // Copied: the header is packed.
+        let (version, init_size, setup_data) =
+            (complete.version, complete.init_size, complete.setup_data);
         assert_eq!(
-            last,
-            boot_e820_entry {
-                addr: 4 * GIB,
-                size: 2 * GIB,
-                r#type: E820_RAM
-            }
+            (version, init_size, setup_data, complete.loadflags),
+            (0x20F, 0x123_4567, 0, 0x03)
         );
-    }
-
-    #[test]
-    fn a_command_line_must_fit_and_be_plain() {
-        let memory = memory::create(memory::MIN_SIZE).unwrap();
-        assert!(write(&memory, &"x".repeat(2047)).is_ok());
-        assert!(matches!(
-            write(&memory, &"x".repeat(2048)),
-            Err(BootError::CommandLineTooLong {
-                length: 2048,
-                most: 2047
-            })
-        ));
-        for bad in ["a\0b", "a\nb", "caf\u{e9}"] {
-            let refusal = write(&memory, bad).unwrap_err();
-            assert!(
-                matches!(refusal, BootError::CommandLineCharacter { .. }),
-                "{bad:?}"
-            );
-            assert!(!refusal.to_string().contains('\n'));
-        }
     }
 }

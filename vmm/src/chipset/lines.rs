@@ -8,14 +8,12 @@ use vapic::{IoApic, IoApicConfig, Pins};
 
 use super::delivery::Delivery;
 use crate::devices::Pic;
+use crate::layout;
 use crate::observe::{Clock, Tsc};
 use crate::seats::Seats;
 
 /// Lines that are ISA interrupts.
 const ISA_LINES: u8 = 16;
-
-/// The IOAPIC pin of ISA interrupt 0, as on every PC; the MADT says so too.
-const TIMER_PIN: u8 = 2;
 
 /// The vCPU whose LINT0 the 8259's output is wired to.
 pub const INTR_TARGET: usize = 0;
@@ -79,7 +77,7 @@ impl Lines {
             self.pic.set_line(line, high);
             self.update_intr();
         }
-        let pin = if line == 0 { TIMER_PIN } else { line };
+        let pin = if line == 0 { layout::PIT_GSI } else { line };
         let pins = self.ioapic.line(pin, high);
         self.send(pins, now);
     }

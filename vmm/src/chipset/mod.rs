@@ -19,16 +19,15 @@ pub use delivery::Delivery;
 pub use lines::{INTR_TARGET, Intr};
 
 use crate::devices::{
-    AcpiPm, Cmos, Device, FwCfg, Pit, PowerRequest, Testdev, debug_exit, pm_timer, reset,
+    AcpiPm, Cmos, Device, FwCfg, Pit, PowerRequest, Testdev, debug_exit, pm_timer, power, testdev,
 };
 use crate::layout;
 use crate::machine::Ending;
 use crate::observe::{Clock, Tsc};
 use lines::Lines;
 
-/// ISA interrupts of the devices.
+/// ISA interrupt of the 8254.
 const TIMER_IRQ: u8 = 0;
-const SERIAL_IRQ: u8 = 4;
 
 /// Shortest time for which the timer is armed: a guest may ask for interrupts at a rate that would
 /// load the event loop for nothing, since those that are due meanwhile become one.
@@ -83,52 +82,54 @@ impl Chipset {
         })
     }
 
-    /// The guest reads a port of `device`, byte by byte.
-    pub fn read(&mut self, device: Device, data: &mut [u8], now: Tsc) {
+    /// The guest reads a port of `device`: of those with registers of a byte, one after the other.
+    pub fn read(&mut self, device: Device, port: u16, data: &mut [u8], now: Tsc) {
         let time = self.nanoseconds(now);
         match device {
-            Device::Pic(port) => data.fill_with(|| self.lines.read_pic(port)),
-            Device::Pit(port) => data.fill_with(|| self.pit.read(port, time)),
-            Device::Cmos(port) => data.fill_with(|| self.cmos.read(port, time)),
-            Device::AcpiPm(offset) => self.acpi_pm.read(offset, data),
+            Device::Pic => data.fill_with(|| self.lines.read_pic(port)),
+            Device::Pit => data.fill_with(|| self.pit.read(port, time)),
+            Device::Cmos => data.fill_with(|| self.cmos.read(port, time)),
+            Device::AcpiPm => self.acpi_pm.read(port, data),
             Device::PmTimer(offset) => pm_timer::read(offset, data, time),
-            Device::FwCfg(port) => self.fw_cfg.read(port, data),
-            Device::Testdev(port) => self.testdev.read(port, data),
+            Device::FwCfg => self.fw_cfg.read(port, data),
+            Device::Testdev => self.testdev.read(port, data),
             Device::DebugExit => data.fill(0),
-            Device::Reset(_) => data.fill(0),
+            // The keyboard controller that a machine without one seems to have.
+            Device::Reset => data.fill(0xFF),
         }
     }
 
     /// The guest writes a port of `device`; returns how that ends the machine, if it does.
-    pub fn write(&mut self, device: Device, data: &[u8], now: Tsc) -> Option<Ending> {
-        let time = self.nanoseconds(now);
+    pub fn write(&mut self, device: Device, port: u16, data: &[u8], now: Tsc) -> Option<Ending> {
         match device {
-            Device::Pic(port) => {
+            Device::Pic => {
                 for &byte in data {
                     self.lines.write_pic(port, byte);
                 }
             }
-            Device::Pit(port) => {
+            Device::Pit => {
+                let time = self.nanoseconds(now);
                 for &byte in data {
                     self.pit.write(port, byte, time);
                 }
                 self.advance(now);
             }
-            Device::Cmos(port) => {
+            Device::Cmos => {
                 for &byte in data {
-                    self.cmos.write(port, byte, time);
+                    self.cmos.write(port, byte);
                 }
             }
-            Device::AcpiPm(offset) => return self.acpi_pm.write(offset, data).map(Ending::from),
+            Device::AcpiPm => return self.acpi_pm.write(port, data).map(Ending::from),
             Device::PmTimer(_) => {}
-            Device::FwCfg(port) => self.fw_cfg.write(port, data),
-            Device::Testdev(port) => {
+            Device::FwCfg => self.fw_cfg.write(port, data),
+            Device::Testdev => {
                 if let Some((line, high)) = self.testdev.write(port, data) {
                     self.lines.set(line, high, now);
+                    self.arm(now);
                 }
             }
             Device::DebugExit => return Some(Ending::DebugExit(debug_exit::code(data))),
-            Device::Reset(port) => return reset::write(port, data).map(Ending::from),
+            Device::Reset => return power::write(port, data).map(Ending::from),
         }
         None
     }
@@ -167,7 +168,7 @@ impl Chipset {
 
     /// The serial port asks for an interrupt.
     pub fn serial_interrupt(&mut self, now: Tsc) {
-        self.lines.edge(SERIAL_IRQ, now);
+        self.lines.edge(layout::SERIAL_IRQ, now);
     }
 
     /// Readable once something of the devices is due; then [`Self::advance`].
@@ -218,13 +219,13 @@ enum Memory {
 
 impl Memory {
     fn at(address: u64) -> Option<Self> {
-        let within = |start: u64| {
+        let within = |start: u64, size: u32| {
             let offset = u32::try_from(address.checked_sub(start)?).ok()?;
-            (u64::from(offset) < layout::PAGE_SIZE).then_some(offset)
+            (offset < size).then_some(offset)
         };
-        within(layout::IOAPIC)
+        within(layout::IOAPIC, 0x1000)
             .map(Self::IoApic)
-            .or_else(|| within(layout::TESTDEV_MEMORY).map(Self::Testdev))
+            .or_else(|| within(layout::TESTDEV_MEMORY, testdev::MEMORY).map(Self::Testdev))
     }
 }
 

@@ -424,7 +424,13 @@ mod tests {
     fn no_byte_in_any_port_upsets_it() {
         let mut pic = initialised();
         for value in 0..=255 {
-            for port in [PIC_MASTER_PORT, MASTER_DATA, PIC_SLAVE_PORT, SLAVE_DATA, ELCR_PORT] {
+            for port in [
+                PIC_MASTER_PORT,
+                MASTER_DATA,
+                PIC_SLAVE_PORT,
+                SLAVE_DATA,
+                ELCR_PORT,
+            ] {
                 pic.write(port, value);
                 edge(&mut pic, value & 15);
                 let _ = (pic.read(port), pic.output(), pic.acknowledge());

@@ -161,7 +161,10 @@ impl Channel {
         let is_high = match self.bytes {
             Bytes::Low => false,
             Bytes::High => true,
-            Bytes::Both => std::mem::replace(&mut self.reads_high, !self.reads_high),
+            Bytes::Both => {
+                self.reads_high = !self.reads_high;
+                !self.reads_high
+            }
         };
         if self.bytes != Bytes::Both || is_high {
             self.latched = None;
@@ -276,7 +279,11 @@ impl Pit {
     fn read_system_control(&self, now: u64) -> u8 {
         let [.., channel] = &self.channels;
         let output = if channel.output(now) { OUTPUT_2 } else { 0 };
-        let refresh = if now / REFRESH_NS % 2 == 0 { 0 } else { REFRESH };
+        let refresh = if now / REFRESH_NS % 2 == 0 {
+            0
+        } else {
+            REFRESH
+        };
         self.system_control | refresh | output
     }
 
@@ -355,7 +362,10 @@ mod tests {
         assert_eq!(count(&mut pit, 2, MILLISECOND), 0xFFFF - MS_TICKS);
         let mut square = started(0, 3, 0);
         assert_eq!(count(&mut square, 0, 0), 0);
-        assert_eq!(count(&mut square, 0, MILLISECOND), (2 * 1193_u16).wrapping_neg());
+        assert_eq!(
+            count(&mut square, 0, MILLISECOND),
+            (2 * 1193_u16).wrapping_neg()
+        );
     }
 
     #[test]
@@ -390,7 +400,11 @@ mod tests {
         for value in 0..=255 {
             for port in (PIT_PORT..=CONTROL).chain([SYSTEM_CONTROL_PORT]) {
                 pit.write(port, value, u64::MAX);
-                let _ = (pit.read(port, u64::MAX), pit.advance(u64::MAX), pit.deadline());
+                let _ = (
+                    pit.read(port, u64::MAX),
+                    pit.advance(u64::MAX),
+                    pit.deadline(),
+                );
             }
         }
     }

@@ -27,7 +27,7 @@ impl Ports {
                 self.machine.pass_on_serial_interrupt();
             }
             Port::Marker | Port::Empty => data.fill(0xFF),
-            Port::Chipset(device) => self.machine.chipset().read(device, data, Tsc::now()),
+            Port::Chipset(device) => self.machine.chipset().read(device, port, data, Tsc::now()),
         }
     }
 
@@ -45,7 +45,7 @@ impl Ports {
             }
             Port::Empty => {}
             Port::Chipset(device) => {
-                let ending = self.machine.chipset().write(device, data, Tsc::now());
+                let ending = self.machine.chipset().write(device, port, data, Tsc::now());
                 if let Some(ending) = ending {
                     self.machine.end(ending);
                 }
