@@ -36,6 +36,13 @@ pub const PAGE_DIRECTORIES: u64 = 0xB000;
 /// How many page directories: they map the first 4 GiB, which holds the APIC page and all low RAM.
 pub const PAGE_DIRECTORY_COUNT: u64 = 4;
 
+/// The information a multiboot kernel is entered with, where QEMU has it: such a kernel is entered
+/// without paging, so the page tables of the other kernels are not there.
+pub const MULTIBOOT_INFO: u64 = 0x9000;
+
+/// Room for that structure and what it points at, in bytes: up to the command line.
+pub const MULTIBOOT_INFO_SIZE: u64 = COMMAND_LINE - MULTIBOOT_INFO;
+
 /// The kernel command line, NUL-terminated ASCII.
 pub const COMMAND_LINE: u64 = 0x2_0000;
 

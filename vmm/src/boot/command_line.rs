@@ -11,6 +11,18 @@ pub(super) const LONGEST: usize = layout::COMMAND_LINE_SIZE - 1;
 
 /// Writes `text` with a NUL behind it to [`layout::COMMAND_LINE`]; the kernel takes `most` bytes.
 pub(super) fn write(memory: &GuestMemory, text: &str, most: usize) -> Result<(), BootError> {
+    check(text, most)?;
+    memory
+        .write_slice(
+            &[text.as_bytes(), b"\0"].concat(),
+            GuestAddress(layout::COMMAND_LINE),
+        )
+        .expect("low memory is RAM in every machine");
+    Ok(())
+}
+
+/// That `text` has at most `most` bytes and is plain: the guest shall read what the user typed.
+pub(super) fn check(text: &str, most: usize) -> Result<(), BootError> {
     let most = most.min(LONGEST);
     if text.len() > most {
         return Err(BootError::CommandLineTooLong {
@@ -21,12 +33,6 @@ pub(super) fn write(memory: &GuestMemory, text: &str, most: usize) -> Result<(),
     if let Some(character) = text.chars().find(|c| !matches!(c, ' '..='~')) {
         return Err(BootError::CommandLineCharacter { character });
     }
-    memory
-        .write_slice(
-            &[text.as_bytes(), b"\0"].concat(),
-            GuestAddress(layout::COMMAND_LINE),
-        )
-        .expect("low memory is RAM in every machine");
     Ok(())
 }
 

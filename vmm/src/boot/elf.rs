@@ -1,212 +1,214 @@
-//! ELF64 images (System V gABI, chapters 4 and 5): all headers are checked here, the copying is
-//! linux-loader's, which trusts sizes and addresses more than a stranger's file deserves.
+//! ELF images (System V gABI, chapters 4 and 5): all headers are checked here, because
+//! linux-loader, which copies those of Linux, trusts sizes and addresses more than a stranger's
+//! file deserves.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Cursor;
 
-use linux_loader::elf::{
-    EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_DYN, ET_EXEC, Elf64_Ehdr, Elf64_Phdr,
-    PT_LOAD,
-};
 use linux_loader::loader::{Elf, KernelLoader};
-use vm_memory::{ByteValued, GuestAddress, ReadVolatile};
+use object::LittleEndian;
+use object::elf::{
+    ELFCLASS32, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_386, EM_X86_64, ET_DYN, ET_EXEC, FileClass,
+    FileHeader32, FileHeader64, Ident, PT_LOAD,
+};
+use object::pod;
+use object::read::elf::{FileHeader, ProgramHeader};
+use vm_memory::GuestAddress;
 
 use super::BootError;
-use crate::layout;
-use crate::memory::{self, GuestMemory};
+use super::segment::{self, Segment, broken, reaches};
+use crate::memory::GuestMemory;
 
-const MAGIC: &[u8] = b"\x7fELF";
-const HEADER_SIZE: u64 = size_of::<Elf64_Ehdr>() as u64;
-const PROGRAM_HEADER_SIZE: u64 = size_of::<Elf64_Phdr>() as u64;
+const LE: LittleEndian = LittleEndian;
 
 /// An ELF image in guest memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loaded {
-    /// First instruction.
+    /// First instruction, a physical address.
     pub(super) entry: u64,
     /// End of the highest segment.
     pub(super) end: u64,
 }
 
-/// Copies the loadable segments of `image` to their physical addresses. Nothing is written unless every header is sound; `name` goes into the errors.
-pub(super) fn load<F>(memory: &GuestMemory, image: &mut F, name: &str) -> Result<Loaded, BootError>
-where
-    F: Read + ReadVolatile + Seek,
-{
-    let image_length = image
-        .seek(SeekFrom::End(0))
-        .map_err(|source| unreadable(name, source))?;
-    let mut image = Image {
-        bytes: image,
-        length: image_length,
-        name,
-    };
-    let header = image.header()?;
-    let segments = image.segments(&header)?;
-    for segment in &segments {
-        image.check(segment, memory::low_end(memory))?;
+/// Copies the loadable segments of an ELF64 `image` to their physical addresses, as Linux wants it:
+/// its entry point is a physical address too. Nothing is written unless every header is sound;
+/// `name` goes into the errors.
+pub(super) fn load(memory: &GuestMemory, image: &[u8], name: &str) -> Result<Loaded, BootError> {
+    if class(image, name)? != ELFCLASS64 {
+        return Err(not_a_kernel(
+            name,
+            "it is a 32-bit ELF file and has no multiboot header",
+        ));
     }
-    // Or tens of thousands of headers could each copy the whole file to the same place.
-    if segments
-        .windows(2)
-        .any(|pair| pair[0].p_paddr + pair[0].p_memsz > pair[1].p_paddr)
-    {
-        return Err(image.broken("two segments overlap"));
-    }
-    if !segments
-        .iter()
-        .any(|s| (s.p_paddr..s.p_paddr + s.p_filesz).contains(&header.e_entry))
-    {
-        return Err(image.broken("the entry point lies in no loaded segment"));
-    }
+    let program = Program::read::<FileHeader64<LittleEndian>>(image, name)?;
+    let end = segment::check(&program.segments(), image, memory, name)?;
+    let entry = program.physical_entry(name)?;
     // An offset of 0 keeps the addresses and makes linux-loader skip the image's notes, where it
     // would look for another boot protocol.
-    Elf::load(memory, Some(GuestAddress(0)), image.bytes, None).map_err(|source| {
+    Elf::load(memory, Some(GuestAddress(0)), &mut Cursor::new(image), None).map_err(|source| {
         BootError::Copy {
             kernel: name.to_owned(),
             source,
         }
     })?;
-    Ok(Loaded {
-        entry: header.e_entry,
-        end: segments
-            .last()
-            .map_or(0, |segment| segment.p_paddr + segment.p_memsz),
-    })
+    Ok(Loaded { entry, end })
 }
 
-fn unreadable(name: &str, source: std::io::Error) -> BootError {
-    BootError::Unreadable {
-        file: name.to_owned(),
-        source,
+/// Copies the loadable segments of an `image` of either class to their physical addresses; its
+/// entry point may be a virtual address.
+pub(super) fn load_any_class(
+    memory: &GuestMemory,
+    image: &[u8],
+    name: &str,
+) -> Result<Loaded, BootError> {
+    let program = match class(image, name)? {
+        ELFCLASS32 => Program::read::<FileHeader32<LittleEndian>>(image, name)?,
+        _ => Program::read::<FileHeader64<LittleEndian>>(image, name)?,
+    };
+    let segments = program.segments();
+    let end = segment::check(&segments, image, memory, name)?;
+    let entry = match program.virtual_entry() {
+        Some(entry) => entry,
+        None => program.physical_entry(name)?,
+    };
+    for segment in segments {
+        segment.copy(image, memory);
+    }
+    Ok(Loaded { entry, end })
+}
+
+/// The class of a little-endian image.
+fn class(image: &[u8], name: &str) -> Result<FileClass, BootError> {
+    if image.is_empty() {
+        return Err(BootError::Empty {
+            kernel: name.to_owned(),
+        });
+    }
+    if !image.starts_with(&ELFMAG) {
+        return Err(not_a_kernel(name, "it does not start as an ELF file"));
+    }
+    let &[_, _, _, _, class, data, ..] = image else {
+        return Err(truncated(image, size_of::<Ident>(), name));
+    };
+    if data != ELFDATA2LSB.0 {
+        return Err(not_a_kernel(name, "it is a big-endian ELF file"));
+    }
+    match FileClass(class) {
+        class @ (ELFCLASS32 | ELFCLASS64) => Ok(class),
+        _ => Err(not_a_kernel(name, "it is an ELF file of no known class")),
     }
 }
 
-struct Image<'a, F> {
-    bytes: &'a mut F,
-    length: u64,
-    name: &'a str,
+/// What the headers say, of either class.
+struct Program {
+    entry: u64,
+    /// The loadable segments that take memory and their virtual addresses, in ascending order of
+    /// physical address.
+    loadable: Vec<(Segment, u64)>,
 }
 
-impl<F: Read + Seek> Image<'_, F> {
-    fn header(&mut self) -> Result<Elf64_Ehdr, BootError> {
-        if self.length == 0 {
-            return Err(BootError::Empty {
-                kernel: self.name.to_owned(),
-            });
-        }
-        let mut magic = [0; MAGIC.len()];
-        if self.length >= MAGIC.len() as u64 {
-            self.read_at(0, &mut magic)?;
-        }
-        if magic != MAGIC {
-            return Err(self.not_a_kernel("it does not start as an ELF file"));
-        }
-        self.reaches(Some(HEADER_SIZE))?;
-        let mut header = Elf64_Ehdr::default();
-        self.read_at(0, header.as_mut_slice())?;
-
-        if header.e_ident[EI_CLASS] != ELFCLASS64 {
-            return Err(self.not_a_kernel("it is a 32-bit ELF file"));
-        }
-        if header.e_ident[EI_DATA] != ELFDATA2LSB {
-            return Err(self.not_a_kernel("it is a big-endian ELF file"));
-        }
-        if header.e_machine != EM_X86_64 {
-            return Err(self.not_a_kernel("it is for another processor"));
-        }
-        if header.e_type != ET_EXEC && header.e_type != ET_DYN {
-            return Err(self.not_a_kernel("it is an object file or a core dump"));
-        }
-        Ok(header)
-    }
-
-    /// The loadable segments that take memory, in ascending order of physical address.
-    fn segments(&mut self, header: &Elf64_Ehdr) -> Result<Vec<Elf64_Phdr>, BootError> {
-        if header.e_phnum == 0 {
-            return Err(self.broken("it has no program headers"));
-        }
-        if u64::from(header.e_phentsize) != PROGRAM_HEADER_SIZE {
-            return Err(self.broken("its program headers have a wrong size"));
-        }
-        if header.e_phoff < HEADER_SIZE {
-            return Err(self.broken("its program headers lie inside the file header"));
-        }
-        let table = u64::from(header.e_phnum) * PROGRAM_HEADER_SIZE;
-        self.reaches(header.e_phoff.checked_add(table))?;
-
-        let mut segments = Vec::new();
-        for index in 0..u64::from(header.e_phnum) {
-            let mut segment = Elf64_Phdr::default();
-            self.read_at(
-                header.e_phoff + index * PROGRAM_HEADER_SIZE,
-                segment.as_mut_slice(),
-            )?;
-            if segment.p_type == PT_LOAD && (segment.p_memsz > 0 || segment.p_filesz > 0) {
-                segments.push(segment);
-            }
-        }
-        segments.sort_by_key(|segment| segment.p_paddr);
-        Ok(segments)
-    }
-
-    fn check(&self, segment: &Elf64_Phdr, ram_end: u64) -> Result<(), BootError> {
-        let kernel = || self.name.to_owned();
-        self.reaches(segment.p_offset.checked_add(segment.p_filesz))?;
-        if segment.p_filesz > segment.p_memsz {
-            return Err(self.broken("a segment is larger in the file than in memory"));
-        }
-        let start = segment.p_paddr;
-        let Some(end) = start.checked_add(segment.p_memsz) else {
-            return Err(self.broken("a segment ends beyond the address space"));
+impl Program {
+    fn read<H: FileHeader<Endian = LittleEndian>>(
+        image: &[u8],
+        name: &str,
+    ) -> Result<Self, BootError> {
+        let Ok((header, _)) = pod::from_bytes::<H>(image) else {
+            return Err(truncated(image, size_of::<H>(), name));
         };
-        if start < layout::HIGH_RAM_START {
-            return Err(BootError::OverlapsLowMemory {
-                kernel: kernel(),
-                start,
-            });
+        let machine = if header.is_class_64() {
+            EM_X86_64
+        } else {
+            EM_386
+        };
+        if header.e_machine(LE) != machine {
+            return Err(not_a_kernel(name, "it is for another processor"));
         }
-        if end > ram_end {
-            return Err(BootError::DoesNotFit {
-                kernel: kernel(),
-                end,
-                ram_end,
-            });
+        if ![ET_EXEC, ET_DYN].contains(&header.e_type(LE)) {
+            return Err(not_a_kernel(name, "it is an object file or a core dump"));
         }
-        Ok(())
+        Ok(Self {
+            entry: header.e_entry(LE).into(),
+            loadable: loadable(header, image, name)?,
+        })
     }
 
-    /// That the image has all bytes before `end`; `None` is an end beyond 64 bits.
-    fn reaches(&self, end: Option<u64>) -> Result<(), BootError> {
-        let needed = end.unwrap_or(u64::MAX);
-        if needed > self.length {
-            return Err(BootError::Truncated {
-                kernel: self.name.to_owned(),
-                needed,
-                length: self.length,
-            });
-        }
-        Ok(())
+    fn segments(&self) -> Vec<Segment> {
+        self.loadable.iter().map(|(segment, _)| *segment).collect()
     }
 
-    fn read_at(&mut self, offset: u64, bytes: &mut [u8]) -> Result<(), BootError> {
-        self.bytes
-            .seek(SeekFrom::Start(offset))
-            .and_then(|_| self.bytes.read_exact(bytes))
-            .map_err(|source| unreadable(self.name, source))
+    /// The entry point, which is a physical address.
+    fn physical_entry(&self, name: &str) -> Result<u64, BootError> {
+        let held = self
+            .loadable
+            .iter()
+            .any(|(segment, _)| segment.holds(self.entry));
+        held.then_some(self.entry)
+            .ok_or_else(|| broken(name, "the entry point lies in no loaded segment"))
     }
 
-    fn broken(&self, reason: &'static str) -> BootError {
-        BootError::Broken {
-            kernel: self.name.to_owned(),
-            reason,
-        }
+    /// The physical address of the entry point, if it is a virtual one.
+    fn virtual_entry(&self) -> Option<u64> {
+        self.loadable.iter().find_map(|(segment, address)| {
+            let offset = self.entry.checked_sub(*address)?;
+            (offset < segment.file_size).then(|| segment.start + offset)
+        })
     }
+}
 
-    fn not_a_kernel(&self, found: &'static str) -> BootError {
-        BootError::NotAKernel {
-            kernel: self.name.to_owned(),
-            found,
-        }
+fn loadable<H: FileHeader<Endian = LittleEndian>>(
+    header: &H,
+    image: &[u8],
+    name: &str,
+) -> Result<Vec<(Segment, u64)>, BootError> {
+    let (offset, count) = (header.e_phoff(LE).into(), header.e_phnum(LE));
+    if count == 0 {
+        return Err(broken(name, "it has no program headers"));
+    }
+    if usize::from(header.e_phentsize(LE)) != size_of::<H::ProgramHeader>() {
+        return Err(broken(name, "its program headers have a wrong size"));
+    }
+    if offset < size_of::<H>() as u64 {
+        return Err(broken(
+            name,
+            "its program headers lie inside the file header",
+        ));
+    }
+    let size = usize::from(count) * size_of::<H::ProgramHeader>();
+    reaches(image, offset.checked_add(size as u64), name)?;
+    let headers = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| image.get(offset..))
+        .and_then(|bytes| pod::slice_from_bytes::<H::ProgramHeader>(bytes, count.into()).ok());
+    let (headers, _) = headers.ok_or_else(|| truncated(image, size, name))?;
+    let mut loadable: Vec<_> = headers
+        .iter()
+        .filter(|header| header.p_type(LE) == PT_LOAD)
+        .map(|header| {
+            let segment = Segment {
+                offset: header.p_offset(LE).into(),
+                file_size: header.p_filesz(LE).into(),
+                start: header.p_paddr(LE).into(),
+                memory_size: header.p_memsz(LE).into(),
+            };
+            (segment, header.p_vaddr(LE).into())
+        })
+        .filter(|(segment, _)| segment.memory_size > 0 || segment.file_size > 0)
+        .collect();
+    loadable.sort_by_key(|(segment, _)| segment.start);
+    Ok(loadable)
+}
+
+fn truncated(image: &[u8], needed: usize, name: &str) -> BootError {
+    BootError::Truncated {
+        kernel: name.to_owned(),
+        needed: needed as u64,
+        length: image.len() as u64,
+    }
+}
+
+fn not_a_kernel(name: &str, found: &'static str) -> BootError {
+    BootError::NotAKernel {
+        kernel: name.to_owned(),
+        found,
     }
 }
 

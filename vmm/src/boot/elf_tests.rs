@@ -1,10 +1,15 @@
 //! Sound, truncated, contradictory and random images.
 
-use std::io::Cursor;
-
-use vm_memory::Bytes;
+use linux_loader::elf::{
+    EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, EM_X86_64, ET_EXEC, Elf64_Ehdr, Elf64_Phdr, PT_LOAD,
+};
+use vm_memory::{ByteValued, Bytes};
 
 use super::*;
+use crate::{layout, memory};
+
+const HEADER_SIZE: u64 = size_of::<Elf64_Ehdr>() as u64;
+const PROGRAM_HEADER_SIZE: u64 = size_of::<Elf64_Phdr>() as u64;
 
 const START: u64 = 0x20_0000;
 const CODE: &[u8] = b"\xF4 the code";
@@ -19,7 +24,7 @@ fn header() -> Elf64_Ehdr {
         e_phnum: 1,
         ..Default::default()
     };
-    header.e_ident[..4].copy_from_slice(MAGIC);
+    header.e_ident[..4].copy_from_slice(&ELFMAG);
     header.e_ident[EI_CLASS] = ELFCLASS64;
     header.e_ident[EI_DATA] = ELFDATA2LSB;
     header
@@ -42,7 +47,7 @@ fn image(header: Elf64_Ehdr, segment: Elf64_Phdr) -> Vec<u8> {
 
 fn try_load(bytes: &[u8]) -> Result<Loaded, BootError> {
     let memory = memory::create(memory::MIN_SIZE).unwrap();
-    load(&memory, &mut Cursor::new(bytes), "the test image")
+    load(&memory, bytes, "the test image")
 }
 
 fn with_header(change: impl FnOnce(&mut Elf64_Ehdr)) -> BootError {
@@ -61,7 +66,7 @@ fn with_segment(change: impl FnOnce(&mut Elf64_Phdr)) -> BootError {
 fn a_sound_image_is_copied_to_its_physical_address() {
     let memory = memory::create(memory::MIN_SIZE).unwrap();
     let bytes = image(header(), segment());
-    let loaded = load(&memory, &mut Cursor::new(&bytes), "").unwrap();
+    let loaded = load(&memory, &bytes, "").unwrap();
     let expected = Loaded {
         entry: START,
         end: START + 0x1000,
@@ -211,6 +216,6 @@ fn random_bytes_are_refused_or_loaded_but_never_panic() {
             let count = (bytes.len() - at).min(value.len());
             bytes[at..at + count].copy_from_slice(&value[..count]);
         }
-        let _ = load(&memory, &mut Cursor::new(&bytes), "");
+        let _ = load(&memory, &bytes, "");
     }
 }

@@ -129,6 +129,14 @@ pub enum BootError {
         /// The room there is, in bytes.
         room: u64,
     },
+    /// More modules, or longer command lines of theirs, than low memory has room for.
+    #[error(
+        "the command lines of {count} modules are too long: give fewer modules, or shorter lines"
+    )]
+    TooManyModules {
+        /// How many were given.
+        count: usize,
+    },
     /// Their ACPI tables would reach beyond 1 MiB.
     #[error("there is no room for the ACPI tables of {vcpus} processors: give fewer --cpus")]
     TooManyProcessors {

@@ -2,7 +2,7 @@
 //! a kernel may unpack itself over what follows it.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vm_memory::{Bytes, GuestAddress};
 
@@ -32,6 +32,12 @@ pub(super) struct Placed {
     pub(super) size: u32,
 }
 
+/// Reads the file at `path`.
+pub(super) fn read(path: &Path, memory: &GuestMemory) -> Result<Vec<u8>, BootError> {
+    let name = format!("initramfs {path:?}");
+    file::read(path, &name, WANTED, memory::low_end(memory))
+}
+
 /// Copies it to the highest place that ends at `last` or lower, above `kernel_end`.
 pub(super) fn load(
     memory: &GuestMemory,
@@ -41,10 +47,7 @@ pub(super) fn load(
 ) -> Result<Placed, BootError> {
     let bytes = match initramfs {
         Initramfs::Bytes(bytes) => bytes.clone(),
-        Initramfs::File(path) => {
-            let name = format!("initramfs {path:?}");
-            file::read(path, &name, WANTED, memory::low_end(memory))?.into()
-        }
+        Initramfs::File(path) => read(path, memory)?.into(),
     };
     let end = memory::low_end(memory).min(last.saturating_add(1));
     let kernel_end = kernel_end.next_multiple_of(layout::PAGE_SIZE);

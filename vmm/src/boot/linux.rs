@@ -1,8 +1,6 @@
 //! The Linux 64-bit boot protocol (Linux, Documentation/arch/x86/boot.rst), for a bzImage and for
 //! an ELF64 file such as vmlinux or the guest of this project.
 
-use std::io::Cursor;
-
 use linux_loader::bootparam::setup_header;
 
 use super::{BootError, Entry, Image, bzimage, command_line, elf, initramfs, long_mode, zero_page};
@@ -44,7 +42,7 @@ pub(super) fn load_elf(
     name: &str,
     rsdp: u64,
 ) -> Result<Entry, BootError> {
-    let elf::Loaded { entry, end } = elf::load(memory, &mut Cursor::new(kernel), name)?;
+    let elf::Loaded { entry, end } = elf::load(memory, kernel, name)?;
     let loaded = Kernel {
         entry,
         end,
@@ -68,7 +66,7 @@ fn complete(
         .transpose()?;
     zero_page::write(memory, kernel.header, initramfs, rsdp);
     long_mode::write_tables(memory);
-    Ok(Entry {
+    Ok(Entry::Linux {
         rip: kernel.entry,
         boot_params: layout::BOOT_PARAMS,
     })

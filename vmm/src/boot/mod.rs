@@ -1,11 +1,9 @@
 //! Puts a kernel into guest memory and says how to enter it.
 //!
-//! The kernel is entered by the Linux 64-bit boot protocol (Linux,
+//! A bzImage or an ELF64 file is entered by the Linux 64-bit boot protocol (Linux,
 //! Documentation/arch/x86/boot.rst): long mode, the first 4 GiB identity-mapped, RSI at
-//! `boot_params`. A kernel file is input that may be truncated or hostile: everything it says is
+//! `boot_params`. A file with a multiboot header is entered as that says. A kernel file is input that may be truncated or hostile: everything it says is
 //! checked before use, and each way of being wrong is a [`BootError`] of one line.
-//!
-//! Missing: multiboot kernels.
 
 mod acpi;
 mod bios_data;
@@ -18,7 +16,9 @@ mod file;
 mod initramfs;
 mod linux;
 pub(crate) mod long_mode;
+mod multiboot;
 mod ram_map;
+mod segment;
 mod zero_page;
 
 use std::borrow::Cow;
@@ -70,7 +70,7 @@ pub struct Image<'a> {
 const WANTED: &str = "--kernel the path of a bzImage, a multiboot or an ELF64 x86-64 kernel";
 
 /// Loads `image` and all it is entered with into `memory`: ACPI tables, the BIOS's words, the
-/// command line, `boot_params` and the tables of long mode.
+/// command line, and the structures of the protocol it is entered by.
 ///
 /// # Errors
 /// Every variant of [`BootError`]: all are about what the user gave.
@@ -85,11 +85,28 @@ pub fn load(memory: &GuestMemory, image: &Image<'_>) -> Result<Entry, BootError>
 
     let rsdp = acpi::write(memory, image.vcpus)?;
     bios_data::write(memory);
-    // The one place that decides the format of an image.
-    if bzimage::is_one(&kernel) {
-        linux::load_bzimage(memory, image, &kernel, &name, rsdp)
-    } else {
-        linux::load_elf(memory, image, &kernel, &name, rsdp)
+    match Format::of(&kernel) {
+        Format::BzImage => linux::load_bzimage(memory, image, &kernel, &name, rsdp),
+        Format::Multiboot(header) => multiboot::load(memory, image, &kernel, &header, &name),
+        Format::Elf => linux::load_elf(memory, image, &kernel, &name, rsdp),
+    }
+}
+
+/// The format of a kernel file, and with it the way to load and to enter it.
+enum Format {
+    BzImage,
+    Multiboot(multiboot::Header),
+    /// Or none of all: its loader says why not.
+    Elf,
+}
+
+impl Format {
+    /// The one place that decides, in the order in which QEMU's `-kernel` looks.
+    fn of(image: &[u8]) -> Self {
+        if bzimage::is_one(image) {
+            return Self::BzImage;
+        }
+        multiboot::Header::find(image).map_or(Self::Elf, Self::Multiboot)
     }
 }
 
@@ -118,11 +135,11 @@ mod tests {
     #[test]
     fn the_embedded_guest_loads_at_two_mebibytes() {
         let entry = load_kernel(&Kernel::Embedded).unwrap();
-        assert!(
-            (0x20_0000..memory::MIN_SIZE).contains(&entry.rip),
-            "{entry:?}"
-        );
-        assert_eq!(entry.boot_params, layout::BOOT_PARAMS);
+        let Entry::Linux { rip, boot_params } = entry else {
+            panic!("{entry:?}");
+        };
+        assert!((0x20_0000..memory::MIN_SIZE).contains(&rip), "{entry:?}");
+        assert_eq!(boot_params, layout::BOOT_PARAMS);
     }
 
     #[test]

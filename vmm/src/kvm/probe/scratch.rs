@@ -97,7 +97,7 @@ impl Scratch {
     ) -> Result<(), Stopped> {
         self.finish_exit()?;
         self.write(CODE, code);
-        Entry {
+        Entry::Linux {
             rip: CODE,
             boot_params: 0,
         }
