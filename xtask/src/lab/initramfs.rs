@@ -56,7 +56,7 @@ pub(super) fn write(entries: &[Entry], file: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_to<W: Write>(mut archive: W, entries: &[Entry]) -> anyhow::Result<W> {
+pub(super) fn write_to<W: Write>(mut archive: W, entries: &[Entry]) -> anyhow::Result<W> {
     for (number, Entry { path, content }) in (1..).zip(entries) {
         let header = newc::Builder::new(path).ino(number);
         archive = match content {

@@ -112,3 +112,93 @@ fn named(file: &Path) -> Result<(PathBuf, String), Unusable> {
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::lab::initramfs::Content;
+
+    fn inside(command: &[&str], files: &[&Path]) -> anyhow::Result<Inside> {
+        let command: Vec<_> = command.iter().map(ToString::to_string).collect();
+        let files: Vec<_> = files.iter().map(|file| file.to_path_buf()).collect();
+        Inside::new(&command, &files)
+    }
+
+    #[test]
+    fn words_are_taken_literally() {
+        let inside = inside(&["vapic", "run", "--cmdline", "it's $HOME"], &[]).unwrap();
+        assert_eq!(
+            inside.script,
+            "exec 'vapic' 'run' '--cmdline' 'it'\\''s $HOME'\n"
+        );
+        assert_eq!(inside.program, None);
+    }
+
+    #[test]
+    fn a_path_is_a_program_of_this_host() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("vapic");
+        fs::write(&program, "").unwrap();
+        let inside = inside(&[program.to_str().unwrap(), "/x"], &[]).unwrap();
+        assert_eq!(inside.script, "exec '/program/vapic' '/x'\n");
+        assert_eq!(inside.program, Some((program, "vapic".to_owned())));
+    }
+
+    #[test]
+    fn files_that_cannot_be_had() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, other) = (folder.path().join("a"), folder.path().join("sub/a"));
+        fs::create_dir(folder.path().join("sub")).unwrap();
+        fs::write(&one, "").unwrap();
+        fs::write(&other, "").unwrap();
+        for (command, files, message) in [
+            ("/nowhere/a", vec![], "there is no such file"),
+            ("ls", vec![Path::new("/nowhere")], "there is no such file"),
+            ("ls", vec![folder.path()], "there is no such file"),
+            ("ls", vec![&one, &other], "there is another --file named a"),
+        ] {
+            let error = inside(&[command], &files).unwrap_err();
+            assert!(error.is::<Unusable>(), "{error}");
+            assert!(error.to_string().ends_with(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_folder_comes_before_what_is_in_it() {
+        let inside = inside(&["/bin/sh"], &[Path::new("/bin/sh")]).unwrap();
+        let kernel = |module: &str| Kernel {
+            image: "/boot/vmlinuz".into(),
+            modules: vec!["/m/b.ko".into(), module.into()],
+        };
+        let guests = [("6.1", kernel("")), ("6.12", kernel(""))];
+        let host = Path::new("/host");
+        let entries = inside.entries(host, host, &kernel("/m/a.ko.xz"), &guests);
+        let mut folders = vec![""];
+        let mut files = BTreeSet::new();
+        for Entry { path, content } in &entries {
+            let (folder, _) = path.rsplit_once('/').unwrap_or_default();
+            assert!(folders.contains(&folder), "{path}");
+            match content {
+                Content::Folder => folders.push(path),
+                Content::Text(_) | Content::Copy(_) => {
+                    assert!(files.insert(path.as_str()), "{path}");
+                }
+            }
+        }
+        for path in [
+            "bin/vapic",
+            "program/sh",
+            "files/sh",
+            "kernels/6.12/vmlinuz",
+        ] {
+            assert!(files.contains(path), "{path}");
+        }
+        let order = entries
+            .iter()
+            .find(|entry| entry.path == "modules/order")
+            .unwrap();
+        assert_eq!(order.content, Content::Text("b.ko\na.ko.xz\n".to_owned()));
+    }
+}

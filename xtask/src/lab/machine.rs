@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use super::Unusable;
 use super::returned::exit_code;
+use super::tsc;
 
 const QEMU: &str = "qemu-system-x86_64";
 
@@ -132,7 +133,7 @@ impl Machine {
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(&self.initramfs)
-            .args(["-append", "console=ttyS0 quiet panic=-1 mitigations=off"])
+            .args(["-append", &kernel_parameters(tsc::khz())])
             .args([
                 "-chardev",
                 &format!("file,id=console,path={}", console.display()),
@@ -146,6 +147,12 @@ impl Machine {
         }
         command
     }
+}
+
+/// Quiet, ended by a panic, and sure of its clock: TCG's processors read this host's one TSC, so it
+/// is not for the kernel to measure, nor to distrust when a busy host lets it wait.
+fn kernel_parameters(tsc_khz: u64) -> String {
+    format!("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable tsc_early_khz={tsc_khz}")
 }
 
 /// The exit codes of `timeout`: its signal was enough, or it had to kill.

@@ -17,6 +17,7 @@ mod inside;
 mod kernel;
 mod machine;
 mod returned;
+mod tsc;
 
 use std::fmt;
 use std::path::PathBuf;
