@@ -1,8 +1,9 @@
-//! What a developer runs: `cargo xtask demo`, `test` and `bench`, one file each.
+//! What a developer runs: `cargo xtask demo`, `test`, `lab` and `bench`, one file each.
 
 mod bench;
 mod counted;
 mod demo;
+mod lab;
 mod setup;
 mod test;
 mod workspace;
@@ -27,6 +28,8 @@ enum Task {
     Test(test::Args),
     /// Measure, and print the figures beside the goals.
     Bench(bench::Args),
+    /// Run a command inside an emulated machine whose Debian kernel has upstream KVM.
+    Lab(lab::Args),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Lab(args) => lab::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -1,0 +1,192 @@
+//! The lab's machine: QEMU without KVM, its console in a file, and a port for each stream.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::Context;
+
+use super::Unusable;
+use super::returned::exit_code;
+use super::tsc;
+
+const QEMU: &str = "qemu-system-x86_64";
+
+/// A machine to run once.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) kernel: PathBuf,
+    pub(super) initramfs: PathBuf,
+    /// Number of processors.
+    pub(super) cpus: u32,
+    /// In MiB.
+    pub(super) memory: u32,
+    /// In seconds, from its start.
+    pub(super) timeout: u32,
+}
+
+/// How a machine ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its command did, with this code.
+    Exited(u8),
+    /// It was ended after its time.
+    TimedOut,
+    /// It did of itself, before its command.
+    NoResult {
+        /// The end of what QEMU and the kernel said.
+        last_words: String,
+    },
+}
+
+/// The machine's virtio ports, in the order of their numbers, which begin with 1.
+const PORTS: [&str; 4] = ["stdout", "stderr", "result", "out"];
+
+/// Says what to install if there is no QEMU.
+pub(super) fn qemu_is_here() -> anyhow::Result<()> {
+    let mut version = Command::new(QEMU);
+    version.arg("--version");
+    if version.output().is_ok_and(|output| output.status.success()) {
+        return Ok(());
+    }
+    let message = format!("{QEMU} is not installed: run `apt-get install qemu-system-x86`");
+    Err(Unusable(message).into())
+}
+
+impl Machine {
+    /// Runs it to its end, passing on its command's output as it comes; `folder` is for its sockets.
+    ///
+    /// The bytes are the archive of what the command left in `/out`.
+    pub(super) fn run(
+        &self,
+        folder: &Path,
+        out: impl Write + Send,
+        err: impl Write + Send,
+    ) -> anyhow::Result<(Ending, Vec<u8>)> {
+        let console = folder.join("console");
+        let complaints = folder.join("qemu");
+        let sockets = PORTS.map(|port| folder.join(port));
+        let mut listeners = Vec::new();
+        for socket in &sockets {
+            listeners.push(UnixListener::bind(socket).context("no socket for the lab's machine")?);
+        }
+        let mut qemu = self.command(&sockets, &console);
+        qemu.stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&complaints)?);
+        let mut child = qemu
+            .spawn()
+            .with_context(|| format!("{:?} does not start", qemu.get_program()))?;
+        let (mut result, mut left_in_out) = (Vec::new(), Vec::new());
+        let status = thread::scope(|scope| {
+            let sinks: [Box<dyn Write + Send>; PORTS.len()] = [
+                Box::new(out),
+                Box::new(err),
+                Box::new(&mut result),
+                Box::new(&mut left_in_out),
+            ];
+            for (listener, sink) in listeners.iter().zip(sinks) {
+                scope.spawn(move || pass_on(listener, sink));
+            }
+            let status = child.wait();
+            for socket in &sockets {
+                // Ends the wait for a QEMU that did not get as far as connecting.
+                drop(UnixStream::connect(socket));
+            }
+            status
+        })?;
+        let ending = match exit_code(&String::from_utf8_lossy(&result)) {
+            Some(code) => Ending::Exited(code),
+            None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => Ending::TimedOut,
+            None => Ending::NoResult {
+                last_words: last_words(&[&complaints, &console]),
+            },
+        };
+        Ok((ending, left_in_out))
+    }
+
+    /// The machine under `timeout`, which ends it even if nobody is left who would.
+    fn command(&self, sockets: &[PathBuf; PORTS.len()], console: &Path) -> Command {
+        let mut command = Command::new("timeout");
+        // In the foreground a Ctrl-C ends it too.
+        command.args(["--foreground", "--kill-after=5", &self.timeout.to_string()]);
+        command
+            .args([QEMU, "-nodefaults", "-no-reboot", "-display", "none"])
+            .args([
+                "-machine",
+                "q35",
+                "-accel",
+                "tcg,thread=multi",
+                "-cpu",
+                "max",
+            ])
+            .args([
+                "-smp",
+                &self.cpus.to_string(),
+                "-m",
+                &self.memory.to_string(),
+            ])
+            .arg("-kernel")
+            .arg(&self.kernel)
+            .arg("-initrd")
+            .arg(&self.initramfs)
+            .args(["-append", &kernel_parameters(tsc::khz())])
+            .args([
+                "-chardev",
+                &format!("file,id=console,path={}", console.display()),
+            ])
+            .args(["-serial", "chardev:console"])
+            .args(["-device", "virtio-serial-pci"]);
+        for (number, (port, socket)) in (1..).zip(PORTS.iter().zip(sockets)) {
+            let socket = format!("socket,id={port},path={}", socket.display());
+            let port = format!("virtserialport,chardev={port},name={port},nr={number}");
+            command.args(["-chardev", &socket, "-device", &port]);
+        }
+        command
+    }
+}
+
+/// Quiet, ended by a panic, and sure of its clock: TCG's processors read this host's one TSC, so it
+/// is not for the kernel to measure, nor to distrust when a busy host lets it wait.
+fn kernel_parameters(tsc_khz: u64) -> String {
+    format!("console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable tsc_early_khz={tsc_khz}")
+}
+
+/// The exit codes of `timeout`: its signal was enough, or it had to kill.
+const TIMED_OUT: i32 = 124;
+const KILLED: i32 = 137;
+
+/// Copies what comes by a port, as it comes.
+fn pass_on(listener: &UnixListener, mut to: impl Write) {
+    let Ok((mut from, _)) = listener.accept() else {
+        return;
+    };
+    let mut buffer = [0; 1 << 14];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return,
+            // Where nobody looks, the command goes on all the same.
+            Ok(length) => drop(to.write_all(&buffer[..length]).and_then(|()| to.flush())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The last lines of these files.
+fn last_words(files: &[&Path]) -> String {
+    let mut words = String::new();
+    for file in files {
+        let text = fs::read(file).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<_> = text.lines().collect();
+        for line in &lines[lines.len().saturating_sub(20)..] {
+            words.push_str(line.trim_end());
+            words.push('\n');
+        }
+    }
+    words
+}
