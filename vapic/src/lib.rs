@@ -95,6 +95,11 @@ pub use routing::{Identity, LogicalModel, MAX_APICS};
 pub use tsc_deadline::IA32_TSC_DEADLINE;
 pub use vector::{InService, VectorSet};
 
+/// What README.md shows is an example like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;
+
 /// The access takes a general-protection fault, #GP(0).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GeneralProtection;

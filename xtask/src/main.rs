@@ -1,10 +1,13 @@
-//! What a developer runs: `cargo xtask demo`, `test`, `lab` and `bench`, one file each.
+//! What a developer runs: `cargo xtask demo`, `test`, `soak`, `lab` and `bench`, one file each.
 
 mod bench;
 mod counted;
 mod demo;
 mod lab;
+mod logged;
+mod oracles;
 mod setup;
+mod soak;
 mod test;
 mod workspace;
 
@@ -26,6 +29,8 @@ enum Task {
     Demo,
     /// Set up what is missing and run every test; the last line is `N passed, N failed`.
     Test(test::Args),
+    /// Run the oracles for hours, and show what each of them did.
+    Soak(soak::Args),
     /// Measure, and print the figures beside the goals.
     Bench(bench::Args),
     /// Run a command inside an emulated machine whose Debian kernel has upstream KVM.
@@ -36,6 +41,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Lab(args) => lab::run(&args),
     };

@@ -1,11 +1,21 @@
 //! `cargo xtask test`: every check and every test, to the last one whatever fails.
 
-use std::process::{Command, ExitCode};
-use std::time::Instant;
+mod step;
 
-use crate::counted::{self, Count, Runner};
-use crate::setup;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use step::Step;
+
+use crate::counted::{Count, Runner};
 use crate::workspace::{self, BARE_METAL, cargo};
+use crate::{oracles, setup};
+
+/// How long the fuzzer has for one target.
+const FUZZING: Duration = Duration::from_secs(30);
+
+/// Cases of each property under Miri, which is a thousand times slower than the processor.
+const MIRI_CASES: u32 = 4;
 
 /// Options of `cargo xtask test`.
 #[derive(clap::Args, Debug)]
@@ -15,40 +25,22 @@ pub(crate) struct Args {
     fast: bool,
 }
 
-/// One part of the whole.
-struct Step {
-    name: &'static str,
-    kind: Kind,
-    command: Command,
-}
-
-/// What a step counts as.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// One test: whether the command succeeds.
-    Check,
-    /// As many tests as its runner says.
-    Tests(Runner),
-}
-
 /// Runs everything; the last line printed is `N passed, N failed`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     setup::bare_metal_target()?;
     setup::checkers()?;
     let mut total = Count::default();
     let mut failures = Vec::new();
-    for step in steps(args.fast) {
-        let Step {
-            name,
-            kind,
-            command,
-        } = step;
+    let mut left_out = Vec::new();
+    for step in steps(args.fast)? {
+        let name = step.name.clone();
+        if args.fast && step.takes_minutes {
+            left_out.push(name);
+            continue;
+        }
         println!("\n== {name}");
         let started = Instant::now();
-        let mut count = match kind {
-            Kind::Tests(runner) => counted::tests(runner, command),
-            Kind::Check => check(command),
-        };
+        let mut count = step.run();
         println!("   {name}: {:.0} s", started.elapsed().as_secs_f64());
         if !args.fast {
             // Nothing is left out unseen.
@@ -65,7 +57,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     if args.fast {
         println!(
-            "left out by --fast, as they take minutes: {}",
+            "left out by --fast, as they take minutes: {}, and {} tests",
+            left_out.join(", "),
             total.skipped
         );
     }
@@ -73,26 +66,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!failures.is_empty())))
 }
 
-fn check(mut command: Command) -> Count {
-    let succeeded = command.status().is_ok_and(|status| status.success());
-    Count {
-        passed: u64::from(succeeded),
-        failed: u64::from(!succeeded),
-        skipped: 0,
-    }
-}
-
-fn steps(fast: bool) -> Vec<Step> {
-    let check = |name, command| Step {
-        name,
-        kind: Kind::Check,
-        command,
-    };
-    let tests = |name, (runner, command)| Step {
-        name,
-        kind: Kind::Tests(runner),
-        command,
-    };
+fn steps(fast: bool) -> anyhow::Result<Vec<Step>> {
     let strict = ["--", "--deny", "warnings"];
     let runner = match setup::has_nextest() {
         true => Runner::Nextest,
@@ -110,32 +84,50 @@ fn steps(fast: bool) -> Vec<Step> {
     clippy_guest.args(strict);
     let mut clippy = cargo(&["clippy", "--workspace", "--all-targets"]);
     clippy.args(strict);
-    vec![
-        check("formatting", cargo(&["fmt", "--all", "--check"])),
-        check("clippy", clippy),
-        check("clippy of the guest", clippy_guest),
-        check(
+    let mut steps = vec![
+        Step::check("formatting", cargo(&["fmt", "--all", "--check"])),
+        Step::check("clippy", clippy),
+        Step::check("clippy of the guest", clippy_guest),
+        Step::check(
             "documentation",
             doc(cargo(&["doc", "--workspace", "--exclude", "guest"])),
         ),
-        check(
+        Step::check(
             "documentation of the guest",
             doc(bare_metal(&["doc", "--package", "guest"])),
         ),
-        check(
+        Step::check(
             "vapic without std",
             bare_metal(&["build", "--package", "vapic"]),
         ),
-        tests("unit tests", unit(runner, fast)),
-        tests(
+        Step::check("vapic as a package", oracles::package()),
+        Step::tests("unit tests", unit(runner, fast)),
+        Step::tests(
             "examples in the documentation",
             (Runner::CargoTest, examples),
         ),
-        check("release build", workspace::build_vapic()),
-        tests("real VMs", real_vms(runner, fast)),
-        tests("loom: mailbox", loom("vapic", &["--test", "loom"])),
-        tests("loom: kick", loom("vmm", &["--lib", "kick::model"])),
-    ]
+        Step::check("release build", workspace::build_vapic()),
+        Step::tests("real VMs", real_vms(runner, fast)),
+        Step::tests("loom: mailbox", oracles::loom("vapic", &["--test", "loom"])),
+        Step::tests(
+            "loom: kick",
+            oracles::loom("vmm", &["--lib", "kick::model"]),
+        ),
+        Step::tests("fuzzing: corpus", oracles::replay()),
+        Step::check("coverage of vapic", oracles::coverage())
+            .needing(setup::coverage)
+            .taking_minutes(),
+        Step::tests("vapic under Miri", oracles::miri(MIRI_CASES))
+            .needing(setup::miri)
+            .taking_minutes(),
+    ];
+    for target in oracles::FUZZ_TARGETS {
+        let name = format!("fuzzing: {target}");
+        let command = oracles::fuzz(target, FUZZING)?;
+        let step = Step::logged(name, oracles::FUZZ_FIGURES, command);
+        steps.push(step.needing(setup::fuzzer).taking_minutes());
+    }
+    Ok(steps)
 }
 
 /// A run of these packages' tests, the slow ones included unless `fast`.
@@ -171,16 +163,4 @@ fn real_vms(runner: Runner, fast: bool) -> (Runner, Command) {
     }
     command.env("VAPIC_BIN", workspace::vapic_path());
     (runner, command)
-}
-
-/// A loom model, in a target folder of its own since all code is built for it anew.
-fn loom(package: &str, test: &[&str]) -> (Runner, Command) {
-    let mut command = cargo(&["test", "--release", "--package", package]);
-    command.args(test);
-    command.env("RUSTFLAGS", "--cfg loom");
-    command.env("CARGO_TARGET_DIR", workspace::target().join("loom"));
-    // It is the optimiser that counts; linking is most of the time otherwise.
-    command.env("CARGO_PROFILE_RELEASE_LTO", "off");
-    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-    (Runner::CargoTest, command)
 }

@@ -103,9 +103,18 @@ fn start(
     Ok(())
 }
 
+/// As many as are asked for, as for any property; if none are, more than the default.
+fn cases() -> u32 {
+    match std::env::var("PROPTEST_CASES") {
+        Ok(cases) => cases.parse().expect("PROPTEST_CASES is a number"),
+        Err(_) if cfg!(miri) => 5,
+        Err(_) => 20_000,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 5 } else { 20_000 },
+        cases: cases(),
         failure_persistence: if cfg!(miri) {
             None
         } else {
