@@ -6,6 +6,9 @@
 /// The page, the unit of every size and address here.
 pub const PAGE_SIZE: u64 = 0x1000;
 
+/// Real-mode interrupt vectors, each an offset and a segment.
+pub const INTERRUPT_VECTORS: u64 = 0;
+
 /// BIOS data area: word with the port of the first serial line.
 pub const BDA_COM1: u64 = 0x400;
 
@@ -62,8 +65,12 @@ pub const EBDA_SIZE: u64 = 0x400;
 /// lie here, RSDP first.
 pub const ACPI_TABLES: u64 = 0xE_0000;
 
-/// Room for the ACPI tables, in bytes: up to 1 MiB.
-pub const ACPI_TABLES_SIZE: u64 = HIGH_RAM_START - ACPI_TABLES;
+/// Room for the ACPI tables, in bytes.
+pub const ACPI_TABLES_SIZE: u64 = BIOS_HANDLER - ACPI_TABLES;
+
+/// What every vector of [`INTERRUPT_VECTORS`] leads to: the last page below 1 MiB, where a PC has
+/// its BIOS.
+pub const BIOS_HANDLER: u64 = 0xF_F000;
 
 /// Start of extended RAM, and the lowest address a kernel image may load at.
 pub const HIGH_RAM_START: u64 = 0x10_0000;

@@ -6,7 +6,7 @@
 //! checked before use, and each way of being wrong is a [`BootError`] of one line.
 
 mod acpi;
-mod bios_data;
+mod bios;
 mod bzimage;
 mod command_line;
 mod elf;
@@ -84,7 +84,7 @@ pub fn load(memory: &GuestMemory, image: &Image<'_>) -> Result<Entry, BootError>
     let kernel = file::unpack(bytes, &name, most)?;
 
     let rsdp = acpi::write(memory, image.vcpus)?;
-    bios_data::write(memory);
+    bios::write(memory);
     match Format::of(&kernel) {
         Format::BzImage => linux::load_bzimage(memory, image, &kernel, &name, rsdp),
         Format::Multiboot(header) => multiboot::load(memory, image, &kernel, &header, &name),

@@ -13,10 +13,11 @@ pub(super) const RESERVED: u32 = 2;
 pub(super) fn e820(memory: &GuestMemory) -> Vec<boot_e820_entry> {
     let entry = |addr, size, r#type| boot_e820_entry { addr, size, r#type };
     let extended = memory::low_end(memory) - layout::HIGH_RAM_START;
+    let bios = layout::HIGH_RAM_START - layout::ACPI_TABLES;
     let mut map = vec![
         entry(0, layout::LOW_RAM_END, RAM),
         entry(layout::EBDA, layout::EBDA_SIZE, RESERVED),
-        entry(layout::ACPI_TABLES, layout::ACPI_TABLES_SIZE, RESERVED),
+        entry(layout::ACPI_TABLES, bios, RESERVED),
         entry(layout::HIGH_RAM_START, extended, RAM),
         entry(
             layout::KVM_IDENTITY_MAP,

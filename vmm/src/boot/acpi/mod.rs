@@ -11,6 +11,7 @@ mod madt;
 use acpi_tables::Aml;
 use acpi_tables::facs::FACS;
 use acpi_tables::rsdp::Rsdp;
+use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
 use vm_memory::{Bytes, GuestAddress};
 
@@ -23,6 +24,12 @@ const OEM: [u8; 6] = *b"VAPIC ";
 /// Which tables they are, in each header.
 const OEM_TABLE: [u8; 8] = *b"VAPICVMM";
 const OEM_REVISION: u32 = 1;
+
+/// Length of an RSDT without entries.
+const RSDT_LENGTH: u32 = 36;
+/// Offsets in the RSDP.
+const RSDP_CHECKSUM: usize = 8;
+const RSDP_RSDT: usize = 16;
 
 /// Alignment of each table: the FACS's, the only one that ACPI asks for (5.2.10).
 const ALIGNMENT: usize = 64;
@@ -54,13 +61,26 @@ fn tables(vcpus: u32) -> Vec<u8> {
         area.add(&madt::table(vcpus)),
     ];
     let mut xsdt = XSDT::new(OEM, OEM_TABLE, OEM_REVISION);
+    let mut rsdt = Sdt::new(*b"RSDT", RSDT_LENGTH, 1, OEM, OEM_TABLE, OEM_REVISION);
     for address in pointed_to {
         xsdt.add_entry(address.into());
+        rsdt.append(address);
     }
-    let xsdt = area.add(&xsdt);
-    let rsdp = bytes(&Rsdp::new(OEM, xsdt.into()));
-    area.0[..rsdp.len()].copy_from_slice(&rsdp);
+    let (xsdt, rsdt) = (area.add(&xsdt), area.add(&rsdt));
+    area.0[..Rsdp::len()].copy_from_slice(&rsdp(rsdt, xsdt));
     area.0
+}
+
+/// The RSDP. `acpi_tables` leaves out the RSDT, which is all that kernels from before ACPI 2.0 know.
+fn rsdp(rsdt: u32, xsdt: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    Rsdp::new(OEM, xsdt.into()).to_aml_bytes(&mut bytes);
+    let rsdt = rsdt.to_le_bytes();
+    bytes[RSDP_RSDT..RSDP_RSDT + rsdt.len()].copy_from_slice(&rsdt);
+    // What the checksum loses here, the address has added: the extended checksum stays right.
+    let checksum = &mut bytes[RSDP_CHECKSUM];
+    *checksum = rsdt.into_iter().fold(*checksum, u8::wrapping_sub);
+    bytes
 }
 
 /// Tables that follow each other from [`layout::ACPI_TABLES`] on.
@@ -74,12 +94,6 @@ impl Area {
         table.to_aml_bytes(&mut self.0);
         u32::try_from(layout::ACPI_TABLES + offset as u64).expect("far below 4 GiB")
     }
-}
-
-fn bytes(table: &dyn Aml) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    table.to_aml_bytes(&mut bytes);
-    bytes
 }
 
 #[cfg(test)]
