@@ -111,6 +111,16 @@ impl Pin {
     }
 }
 
+/// A path in an unpacked package, where later releases of Debian have merged `/bin` and `/lib` into
+/// `/usr`.
+pub(super) fn in_package(folder: &Path, path: &str) -> PathBuf {
+    let merged = folder.join("usr").join(path);
+    match merged.exists() {
+        true => merged,
+        false => folder.join(path),
+    }
+}
+
 /// Downloads and unpacks a package; the folder appears only once it is whole.
 fn fetch(package: &str, version: &str, pinned: Option<&str>, folder: &Path) -> anyhow::Result<()> {
     eprintln!("xtask: fetching the Debian package {package} {version}");

@@ -1,9 +1,15 @@
 //! What is inside the lab: the command, what it needs, and where it finds it.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use elf::ElfBytes;
+use elf::abi::PT_INTERP;
+use elf::endian::AnyEndian;
+
 use super::Unusable;
+use super::archive::in_package;
 use super::initramfs::Entry;
 use super::kernel::Kernel;
 
@@ -30,6 +36,9 @@ impl Inside {
             true => Some(named(Path::new(first))?),
             false => None,
         };
+        if let Some((file, _)) = &program {
+            must_be_static(file)?;
+        }
         let first = match &program {
             Some((_, name)) => format!("/{PROGRAM}/{name}"),
             None => first.clone(),
@@ -70,7 +79,10 @@ impl Inside {
         entries.push(Entry::folder(PROGRAM));
         entries.push(Entry::text("init", INIT));
         entries.push(Entry::text("command", &self.script));
-        entries.push(Entry::copy("bin/busybox", &busybox.join("bin/busybox")));
+        entries.push(Entry::copy(
+            "bin/busybox",
+            &in_package(busybox, "bin/busybox"),
+        ));
         entries.push(Entry::copy("bin/vapic", vapic));
         let mut order = String::new();
         for module in &kernel.modules {
@@ -108,6 +120,23 @@ fn named(file: &Path) -> Result<(PathBuf, String), Unusable> {
     Ok((file.to_owned(), name.to_owned()))
 }
 
+/// The lab has no libraries.
+fn must_be_static(file: &Path) -> anyhow::Result<()> {
+    let bytes = fs::read(file)?;
+    // What is no ELF file may be a script.
+    let elf = ElfBytes::<AnyEndian>::minimal_parse(&bytes).ok();
+    let mut segments = elf.iter().filter_map(ElfBytes::segments).flatten();
+    if segments.any(|segment| segment.p_type == PT_INTERP) {
+        let message = format!(
+            "{} needs shared libraries, which the lab has not: build it with \
+             RUSTFLAGS='-C target-feature=+crt-static' and --target x86_64-unknown-linux-gnu",
+            file.display()
+        );
+        return Err(Unusable(message).into());
+    }
+    Ok(())
+}
+
 /// A word as the shell takes it literally.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -115,8 +144,6 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
     use crate::lab::initramfs::Content;
 
@@ -166,8 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_needs_libraries() {
+        // The test itself is one.
+        let test = std::env::current_exe().unwrap();
+        let error = inside(&[test.to_str().unwrap()], &[]).unwrap_err();
+        assert!(error.is::<Unusable>(), "{error}");
+        assert!(
+            error.to_string().contains("needs shared libraries"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn every_folder_comes_before_what_is_in_it() {
-        let inside = inside(&["/bin/sh"], &[Path::new("/bin/sh")]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("script");
+        fs::write(&script, "#!/bin/sh").unwrap();
+        let inside = inside(&[script.to_str().unwrap()], &[&script]).unwrap();
         let kernel = |module: &str| Kernel {
             image: "/boot/vmlinuz".into(),
             modules: vec!["/m/b.ko".into(), module.into()],
@@ -189,8 +231,8 @@ mod tests {
         }
         for path in [
             "bin/vapic",
-            "program/sh",
-            "files/sh",
+            "program/script",
+            "files/script",
             "kernels/6.12/vmlinuz",
         ] {
             assert!(files.contains(path), "{path}");

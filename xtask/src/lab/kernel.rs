@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use super::archive::in_package;
+
 /// What the lab loads, each after what it needs: the ports that results come by, then KVM.
 const MODULES: [&str; 9] = [
     "kernel/drivers/virtio/virtio_ring.ko",
@@ -32,13 +34,7 @@ impl Kernel {
     pub(super) fn in_package(folder: &Path) -> anyhow::Result<Self> {
         let boot = folder.join("boot");
         let image = entry(&boot, "vmlinuz-")?;
-        // Later releases of Debian have merged the folders.
-        let merged = folder.join("usr/lib/modules");
-        let modules = match merged.is_dir() {
-            true => merged,
-            false => folder.join("lib/modules"),
-        };
-        let modules = entry(&modules, "")?;
+        let modules = entry(&in_package(folder, "lib/modules"), "")?;
         let built_in = fs::read_to_string(modules.join("modules.builtin"))
             .with_context(|| format!("{} has no modules.builtin", modules.display()))?;
         Ok(Self {
