@@ -29,8 +29,8 @@ fn it_is_entered_in_protected_mode_with_the_information_in_ebx() {
         21: lodsb                          // the first word is the file's name
             cmp   al, 0x21
             jae   21b
-            cmp   dword ptr [esi], 0x6E656373
-            jne   30f                      // scenario=...
+            cmp   dword ptr [esi], 0x3D757063
+            jne   30f                      // cpu=, of the words given
             call  31f
             .ascii "exit 0\n"
         30: call  31f
@@ -44,6 +44,6 @@ fn it_is_entered_in_protected_mode_with_the_information_in_ebx() {
             .code64
         "#
     );
-    let arguments = ["--cpus", "1", "--memory", "64M", "--report", "json"];
+    let arguments = ["--memory", "64M", "--report", "json", "--cmdline", "cpu=1"];
     let _ = Vapic::guest(&guest, &arguments).run().passed();
 }

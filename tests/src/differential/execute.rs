@@ -14,7 +14,7 @@ use vmm::machine::Ending;
 use vmm::memory::GuestMemory;
 use vmm::observe::Tsc;
 use vmm::vcpu::ApicPage;
-use vmm::vm::{Blob, Vm, VmConfig};
+use vmm::vm::{Blob, CommandLine, Vm, VmConfig};
 
 use super::deviations::{DEVIATIONS, Deviation, IN_SERVICE};
 use super::model::Traits;
@@ -157,7 +157,8 @@ impl Bench {
         let place = Place::of(script.len());
         let config = VmConfig {
             kernel: boot::Kernel::Embedded,
-            command_line: "scenario=script mode=xapic".into(),
+            initramfs: None,
+            command_line: CommandLine::WithFacts("scenario=script mode=xapic".into()),
             vcpus: processors.into(),
             memory: wire::END,
             apic,
@@ -166,6 +167,7 @@ impl Bench {
                 address: ADDRESS,
                 bytes: self.image(script, place)?,
             }],
+            timeout: None,
         };
         let vm = Vm::new(&self.host, &config)?;
         let (sender, receiver) = mpsc::channel();
