@@ -1,8 +1,8 @@
 //! The header by which a kernel asks to be loaded by a multiboot boot loader (Multiboot
 //! Specification 0.6.96, 3.1).
 
-use super::super::BootError;
-use super::super::segment::{Segment, broken};
+use crate::boot::BootError;
+use crate::boot::segment::{Segment, broken};
 
 /// What it starts with.
 const MAGIC: u32 = 0x1BAD_B002;
@@ -18,7 +18,7 @@ const UNKNOWN: u32 = 0xFFF8;
 
 /// A header, found in an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) struct Header {
+pub(in crate::boot) struct Header {
     flags: u32,
     /// Where it is in the file.
     offset: usize,
@@ -36,7 +36,7 @@ pub(super) struct Flat {
 
 impl Header {
     /// The first header of `image`, if it has one.
-    pub(in super::super) fn find(image: &[u8]) -> Option<Self> {
+    pub(in crate::boot) fn find(image: &[u8]) -> Option<Self> {
         let searched = &image[..image.len().min(SEARCHED)];
         let word = |offset: usize| {
             let bytes = searched.get(offset..offset + 4)?;

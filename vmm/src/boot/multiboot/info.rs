@@ -2,8 +2,8 @@
 
 use vm_memory::{Bytes, GuestAddress};
 
-use super::super::{BootError, ram_map};
 use super::modules::Module;
+use crate::boot::{BootError, ram_map};
 use crate::layout;
 use crate::memory::{self, GuestMemory};
 

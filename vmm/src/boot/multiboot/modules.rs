@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use vm_memory::{Bytes, GuestAddress};
 
-use super::super::initramfs::{self, Initramfs};
-use super::super::{BootError, command_line};
+use crate::boot::initramfs::{self, Initramfs};
+use crate::boot::{BootError, command_line};
 use crate::layout;
 use crate::memory::{self, GuestMemory};
 

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 use vm_memory::{ByteValued, Bytes, GuestAddress};
 
-use super::super::{Initramfs, load as boot};
 use super::*;
+use crate::boot::{Initramfs, load as boot};
 use crate::{layout, memory};
 
 const START: u32 = 0x40_0000;
