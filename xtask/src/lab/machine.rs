@@ -5,9 +5,13 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::Context;
+use signal_hook::consts::SIGINT;
+use signal_hook::flag;
 
 use super::Unusable;
 use super::returned::exit_code;
@@ -35,6 +39,8 @@ pub(super) enum Ending {
     Exited(u8),
     /// It was ended after its time.
     TimedOut,
+    /// It was ended by a Ctrl-C.
+    Interrupted,
     /// It did of itself, before its command.
     NoResult {
         /// The end of what QEMU and the kernel said.
@@ -77,6 +83,9 @@ impl Machine {
         qemu.stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&complaints)?);
+        // A Ctrl-C ends QEMU, and then us, in order.
+        let interrupted = Arc::new(AtomicBool::new(false));
+        flag::register(SIGINT, interrupted.clone())?;
         let mut child = qemu
             .spawn()
             .with_context(|| format!("{:?} does not start", qemu.get_program()))?;
@@ -101,6 +110,7 @@ impl Machine {
         let ending = match exit_code(&String::from_utf8_lossy(&result)) {
             Some(code) => Ending::Exited(code),
             None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => Ending::TimedOut,
+            None if interrupted.load(Ordering::Relaxed) => Ending::Interrupted,
             None => Ending::NoResult {
                 last_words: last_words(&[&complaints, &console]),
             },

@@ -113,15 +113,18 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
         timeout: args.timeout,
     };
     let (ending, left_in_out) = machine.run(folder.path(), std::io::stdout(), std::io::stderr())?;
-    if let Some(out) = &args.out {
-        returned::unpack(&left_in_out, out)?;
-    }
     Ok(match ending {
-        Ending::Exited(code) => ExitCode::from(code),
+        Ending::Exited(code) => {
+            if let Some(out) = &args.out {
+                returned::unpack(&left_in_out, out)?;
+            }
+            ExitCode::from(code)
+        }
         Ending::TimedOut => {
             eprintln!("xtask: not done in {} s (--timeout)", args.timeout);
             ExitCode::from(124)
         }
+        Ending::Interrupted => ExitCode::from(130),
         Ending::NoResult { last_words } => {
             eprintln!("xtask: the lab's machine ended before the command did; its last words:");
             eprintln!("{last_words}");
