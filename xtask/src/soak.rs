@@ -131,7 +131,7 @@ fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
     let nothing = || Ok(());
     let (_, mailbox) = oracles::loom("vapic", &["--test", "loom"]);
     let (_, kick) = oracles::loom("vmm", &["--lib", "kick::model"]);
-    let (_, miri) = oracles::miri(count(MIRI_CASES, hours));
+    let (_, miri) = oracles::miri(count(MIRI_CASES, hours), &[]);
     let mut runs = vec![
         run(
             Part::Differential,
