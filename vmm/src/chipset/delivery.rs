@@ -8,7 +8,6 @@ use kvm_bindings::{
 };
 use kvm_ioctls::VmFd;
 use vapic::IoApic;
-use vapic::spec::ioapic::PINS;
 use vapic::spec::msi::MsiMessage;
 
 use crate::observe::{Ledger, Tsc};
@@ -49,11 +48,8 @@ impl Delivery {
     /// vectors that it finds among its routes (arch/x86/kvm/irq_comm.c, `kvm_scan_ioapic_routes`).
     pub fn route(&self, ioapic: &IoApic) {
         let Self::Kernel(vm) = self else { return };
-        let entries: Vec<_> = (0..PINS as u32)
-            .filter_map(|pin| {
-                let message = ioapic.msi(u8::try_from(pin).ok()?)?;
-                Some(route_entry(pin, message))
-            })
+        let entries: Vec<_> = (0..u8::MAX)
+            .map_while(|pin| Some(route_entry(pin.into(), ioapic.msi(pin)?)))
             .collect();
         if let Ok(routing) = KvmIrqRouting::from_entries(&entries) {
             // Without routes a level-triggered interrupt comes once, so the guest notices by itself.

@@ -72,9 +72,13 @@ impl Chipset {
         Ok(Self {
             lines: Lines::new(delivery, intr, clock),
             pit: Pit::new(),
-            cmos: Cmos::new(now.map_or(0, |time| time.as_secs()), facts),
+            cmos: Cmos::new(
+                now.map_or(0, |time| time.as_secs()),
+                facts.memory,
+                facts.vcpus,
+            ),
             acpi_pm: AcpiPm::new(),
-            fw_cfg: FwCfg::new(facts),
+            fw_cfg: FwCfg::new(facts.memory, facts.vcpus),
             testdev: Testdev::new(),
             clock,
             timer: TimerFd::new()?,
@@ -94,13 +98,13 @@ impl Chipset {
             Device::FwCfg => self.fw_cfg.read(port, data),
             Device::Testdev => self.testdev.read(port, data),
             Device::DebugExit => data.fill(0),
-            // The keyboard controller that a machine without one seems to have.
-            Device::Reset => data.fill(0xFF),
+            Device::Reset => data.fill(power::read(port)),
         }
     }
 
     /// The guest writes a port of `device`; returns how that ends the machine, if it does.
     pub fn write(&mut self, device: Device, port: u16, data: &[u8], now: Tsc) -> Option<Ending> {
+        let time = self.nanoseconds(now);
         match device {
             Device::Pic => {
                 for &byte in data {
@@ -108,7 +112,6 @@ impl Chipset {
                 }
             }
             Device::Pit => {
-                let time = self.nanoseconds(now);
                 for &byte in data {
                     self.pit.write(port, byte, time);
                 }
@@ -116,7 +119,7 @@ impl Chipset {
             }
             Device::Cmos => {
                 for &byte in data {
-                    self.cmos.write(port, byte);
+                    self.cmos.write(port, byte, time);
                 }
             }
             Device::AcpiPm => return self.acpi_pm.write(port, data).map(Ending::from),

@@ -4,6 +4,7 @@
 //! meaning; a change of meaning is a new [`SCHEMA`].
 
 mod activity;
+mod agreement;
 mod json;
 mod lost;
 mod matrix;
@@ -15,11 +16,14 @@ mod table;
 use serde::Serialize;
 
 pub use activity::{Activity, Ipis, KindCounts, ModeCounts, VectorCounts};
+pub use agreement::{RowAgreement, Verdict};
 pub use lost::{Account, Lost, Waiting};
 pub use matrix::Matrix;
 pub use phase::{PhaseCounts, PhaseReport};
 pub use run::{ApicKind, Ending, Host, Outcome, Run, Status};
 pub use spread::{Named, Spread};
+
+use agreement::Comparison;
 
 use super::{Failure, Fields, Ledger, Observer, Source};
 
@@ -141,10 +145,14 @@ impl Report {
             vectors: VectorCounts::all(counters),
             lost,
         });
+        let ipis_observed = run.apic == ApicKind::Userspace;
+        // KVM's own APIC injects where nobody sees it.
+        let linux = Comparison::new(&recorded.results).filter(|_| ipis_observed);
         let phases = recorded
             .phases
             .iter()
-            .map(|phase| PhaseReport::new(phase, &clock));
+            .map(|phase| PhaseReport::new(phase, &clock, linux.as_ref()));
+        let phases: Vec<_> = phases.collect();
         let results = recorded.results.iter().map(|derived| ResultReport {
             scenario: derived.scenario.clone(),
             results: derived.results.clone(),
@@ -152,12 +160,12 @@ impl Report {
 
         Self {
             schema: SCHEMA,
-            outcome: Outcome::new(&run.ending, &recorded, &lost),
-            ipis_observed: run.apic == ApicKind::Userspace,
+            outcome: Outcome::new(&run.ending, &recorded, &lost, &phases),
+            ipis_observed,
             exits_per_ipi: totals.exits_per_ipi(),
             vcpus: vcpus.collect(),
             vectors: VectorCounts::all(&sum),
-            phases: phases.collect(),
+            phases,
             results: results.collect(),
             markers: MarkerCounts {
                 exit_status: recorded.exit,

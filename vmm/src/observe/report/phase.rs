@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::activity::{Ipis, ratio};
+use super::agreement::{Comparison, RowAgreement};
 use super::spread::Named;
 use crate::observe::{Cause, Clock, Count, Fields, Kick, Phase, Snapshot};
 
@@ -24,6 +25,8 @@ pub struct PhaseReport {
     /// Each vCPU's counters: exits by cause under the cause's name, time outside the guest by
     /// cause as `<cause>_ns`, and the way of the IPIs.
     pub vcpus: Vec<PhaseCounts>,
+    /// Linux guests: their own counts beside ours.
+    pub agreement: Vec<RowAgreement>,
 }
 
 /// What one vCPU counted in a phase.
@@ -50,7 +53,7 @@ pub struct PhaseCounts {
 }
 
 impl PhaseReport {
-    pub(super) fn new(phase: &Phase, clock: &Clock) -> Self {
+    pub(super) fn new(phase: &Phase, clock: &Clock, linux: Option<&Comparison<'_>>) -> Self {
         let mut sum = Snapshot::default();
         phase.vcpus().for_each(|counters| sum.accumulate(&counters));
         let ipis_sent = Ipis::new(&sum).sent;
@@ -65,6 +68,7 @@ impl PhaseReport {
                 .vcpus()
                 .map(|counters| PhaseCounts::new(&counters, clock))
                 .collect(),
+            agreement: linux.map_or_else(Vec::new, |linux| linux.of_phase(phase)),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::fs;
 
 use serde::Serialize;
 
+use super::agreement::Verdict;
 use super::lost::Lost;
+use super::phase::PhaseReport;
 use crate::observe::Recorded;
 
 /// Which APIC the guest had.
@@ -121,7 +123,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(ending: &Ending, recorded: &Recorded, lost: &Lost) -> Self {
+    pub(super) fn new(
+        ending: &Ending,
+        recorded: &Recorded,
+        lost: &Lost,
+        phases: &[PhaseReport],
+    ) -> Self {
         let mut reasons = Vec::new();
         if let Ending::Error(text) = ending {
             reasons.push(text.clone());
@@ -144,6 +151,14 @@ impl Outcome {
             .any(|lost| lost != 0)
         {
             reasons.push(format!("{} deliveries are unaccounted for", lost.total));
+        }
+        let rows = phases.iter().flat_map(|phase| &phase.agreement);
+        let different = rows.filter(|row| row.verdict == Verdict::Different).count();
+        if different != 0 {
+            reasons.push(format!(
+                "the guest counted other interrupts than were injected in {different} row(s) of \
+                 /proc/interrupts"
+            ));
         }
         let status = match ending {
             Ending::Error(_) => Status::Error,
