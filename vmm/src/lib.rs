@@ -13,6 +13,7 @@ pub mod events;
 pub mod instruction;
 pub mod kvm;
 pub mod layout;
+pub mod linux;
 pub mod machine;
 pub mod memory;
 pub mod observe;
