@@ -14,6 +14,7 @@ use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, S
 use crate::devices::Console;
 use crate::instruction;
 use crate::kvm::{Host, probe};
+use crate::linux::initramfs::INITRAMFS;
 use crate::machine::Ending;
 use crate::observe::Kind;
 use crate::observe::report::{self, ApicKind, Report, Waiting};
@@ -78,7 +79,7 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
     let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
     let config = VmConfig {
         kernel,
-        initramfs: args.initramfs.clone().map(Initramfs::File),
+        initramfs: initramfs(args),
         command_line: args.command_line(),
         vcpus: args.cpus,
         memory: args.memory(),
@@ -92,6 +93,13 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
         timeout: args.timeout.map(Duration::from_secs_f64),
     };
     Vm::new(&host, &config)
+}
+
+/// What the user gave, or for Linux what this program carries.
+fn initramfs(args: &RunArgs) -> Option<Initramfs> {
+    let own = || Initramfs::Bytes(INITRAMFS.into());
+    let given = args.initramfs.clone().map(Initramfs::File);
+    given.or_else(|| args.linux.then(own))
 }
 
 fn collect(args: &RunArgs, run: Run) -> Report {

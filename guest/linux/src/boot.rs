@@ -65,6 +65,7 @@ fn run_all() -> Result<bool> {
     if let Some(fault) = system.fault() {
         bail!(fault);
     }
+    marker.result("linux", format_args!("{}", system.for_marker()));
     let options = Options::parse(&command_line)?;
 
     let began = Instant::now();

@@ -69,6 +69,23 @@ impl System {
         })
     }
 
+    /// What the VMM is told: which vectors this kernel has depends on its release.
+    pub(crate) fn for_marker(&self) -> String {
+        let Self {
+            release,
+            uptime,
+            cpus: Cpus { online, .. },
+            x2apic: X2apic { on, .. },
+            complaints,
+            ..
+        } = self;
+        let (x2apic, complaints) = (u8::from(*on), complaints.len());
+        format!(
+            "release={release} online={online} x2apic={x2apic} boot_seconds={uptime} \
+             complaints={complaints}"
+        )
+    }
+
     /// What is wrong with it, if anything.
     pub(crate) fn fault(&self) -> Option<String> {
         let Cpus {

@@ -11,12 +11,7 @@ use crate::linux::vectors::VectorMap;
 use crate::observe::{Count, Derived, Fields, Kind, Phase, Snapshot, Value};
 
 /// The rows that count IPIs, by the guest's key and the name in /proc/interrupts.
-const ROWS: [(&str, &str); 4] = [
-    ("res", "RES"),
-    ("cal", "CAL"),
-    ("iwi", "IWI"),
-    ("nmi", NMI),
-];
+const ROWS: [(&str, &str); 4] = [("res", "RES"), ("cal", "CAL"), ("iwi", "IWI"), ("nmi", NMI)];
 const NMI: &str = "NMI";
 
 /// The scenario of the result that holds an edge.
@@ -64,7 +59,11 @@ pub(super) struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     /// `None` unless the guest said that it is a Linux whose vectors are known.
     pub(super) fn new(results: &'a [Derived]) -> Option<Self> {
-        let of = |scenario| results.iter().filter(move |result| result.scenario == scenario);
+        let of = |scenario| {
+            results
+                .iter()
+                .filter(move |result| result.scenario == scenario)
+        };
         let release = of(LINUX).find_map(|result| result.results.get(RELEASE))?;
         Some(Self {
             map: VectorMap::of_release(&release.to_string())?,
@@ -100,12 +99,7 @@ impl<'a> Comparison<'a> {
 }
 
 impl RowAgreement {
-    fn new(
-        row: &'static str,
-        guest: Vec<u64>,
-        injected: Vec<u64>,
-        edge: Option<Vec<u64>>,
-    ) -> Self {
+    fn new(row: &'static str, guest: Vec<u64>, injected: Vec<u64>, edge: Option<Vec<u64>>) -> Self {
         let edge = edge.unwrap_or_else(|| vec![0; guest.len()]);
         let verdict = if guest == injected {
             Verdict::Equal

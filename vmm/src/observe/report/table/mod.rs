@@ -3,6 +3,7 @@
 mod columns;
 mod exits;
 mod ipis;
+mod linux;
 mod phases;
 mod summary;
 
@@ -41,6 +42,7 @@ impl Report {
                 ipis::lost(self),
             ]);
         }
+        sections.extend(linux::sections(self));
         sections.extend(phases::by_scenario(self));
         sections.retain(|section| !section.is_empty());
         sections.join("\n")

@@ -2,6 +2,7 @@
 
 use super::columns::{Columns, cell};
 use super::{MOST_LINES, MOST_PHASES};
+use crate::observe::report::agreement::is_row;
 use crate::observe::report::{PhaseReport, Report};
 use crate::observe::{Fields, Value};
 
@@ -30,7 +31,8 @@ fn of_scenario(report: &Report, scenario: &str) -> String {
         .filter(|phase| phase.scenario == scenario)
         .collect();
     let labels = keys(phases.iter().map(|phase| &phase.labels));
-    let results = keys(phases.iter().map(|phase| &phase.results));
+    let mut results = keys(phases.iter().map(|phase| &phase.results));
+    results.retain(|key| !is_row(key));
     let observed: &[&str] = if report.ipis_observed {
         &["IPIs", "exits/IPI"]
     } else {
