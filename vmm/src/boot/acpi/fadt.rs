@@ -29,8 +29,9 @@ pub(super) fn table(facs: u32, dsdt: u32) -> FADT {
         .flag(Flags::FixRtc)
         .flag(Flags::TmrValExt)
         .flag(Flags::ResetRegSup);
+    // Both of each: some kernels know only the 32-bit field, and Xen misses the other.
     table.firmware_ctrl = facs.into();
-    // Both, or a kernel that knows only the 32-bit field finds no DSDT.
+    table.x_firmware_ctrl = u64::from(facs).into();
     table.dsdt = dsdt.into();
     table.x_dsdt = u64::from(dsdt).into();
     table.sci_int = u16::from(layout::SCI_IRQ).into();

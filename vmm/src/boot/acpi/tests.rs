@@ -139,6 +139,7 @@ fn the_fadt_tells_where_the_registers_are() {
 
     let facs = field(36, 4);
     assert!(facs.is_multiple_of(64) && table_at(&memory, facs).starts_with(b"FACS"));
+    assert_eq!(facs, field(132, 8));
     assert_eq!(field(40, 4), field(140, 8));
     assert!(table_at(&memory, field(40, 4)).starts_with(b"DSDT"));
 }
