@@ -139,6 +139,10 @@ pub const PIT_GSI: u8 = 2;
 /// The guest's marker channel: lines that open and close measured phases, and end the run.
 pub const MARKER_PORT: u16 = 0x700;
 
+/// One page that is the marker channel too, for guests whose user space has no ports: any byte
+/// written anywhere in it is a byte for the channel.
+pub const MARKER_PAGE: u64 = 0xFEB0_0000;
+
 /// Clock of the Local APIC timer in kHz before the divider: 1 GHz, as KVM's in-kernel APIC
 /// (`APIC_BUS_CYCLE_NS` = 1), so that a guest sees the same timer on both.
 pub const APIC_TIMER_KHZ: u32 = 1_000_000;

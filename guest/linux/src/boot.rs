@@ -54,7 +54,7 @@ fn run_all() -> Result<bool> {
     let &own = online.first().context("no processor is online")?;
     affinity::pin(affinity::SELF, own)?;
     let marker = Marker::open().context(
-        "no access to the VMM's marker port, 0x700: boot with a kernel that is not locked down \
+        "no access to the VMM's marker page by /dev/mem: boot with a kernel that is not locked down \
          (no lockdown= on the command line)",
     )?;
 

@@ -1,13 +1,13 @@
 //! What the VMM is told: where a workload begins and ends, what came out, failures, and the end.
 //!
-//! One line each, written to a port: `begin NAME key=value ...`, `end key=value ...`, `result NAME
+//! One line each, written to a page of memory: `begin NAME key=value ...`, `end key=value ...`, `result NAME
 //! key=value ...`, `fail NAME text`, `exit N`. The thread that writes is pinned, since the VMM puts
 //! lines together by processor.
 
 use std::fmt::{self, Write};
 use std::io;
 
-use crate::port;
+use crate::marker_page;
 
 /// Longest line that the VMM takes, the newline not counted.
 pub(crate) const LONGEST_LINE: usize = 1000;
@@ -19,7 +19,7 @@ pub(crate) struct Marker(());
 impl Marker {
     /// Opens the channel to the calling thread.
     pub(crate) fn open() -> io::Result<Self> {
-        port::open().map(|()| Self(()))
+        marker_page::open().map(|()| Self(()))
     }
 
     /// A workload begins; `labels` tell this one from the others of its name.
@@ -50,7 +50,7 @@ impl Marker {
 
 fn write(text: fmt::Arguments<'_>) {
     let mut line = Line::new();
-    port::write(line.set(text));
+    marker_page::write(line.set(text));
 }
 
 /// One line as the VMM takes it: printable ASCII, cut to the longest. It allocates nothing, as what

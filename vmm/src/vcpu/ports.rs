@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::devices::Port;
+use crate::layout::{MARKER_PAGE, PAGE_SIZE};
 use crate::machine::{Ending, Machine};
 use crate::observe::{MarkerPort, Tsc};
 
@@ -38,11 +39,7 @@ impl Ports {
                 self.machine.serial.write(offset, data);
                 self.machine.pass_on_serial_interrupt();
             }
-            Port::Marker => {
-                if let Some(status) = self.marker.write(data) {
-                    self.machine.end(Ending::Guest(status));
-                }
-            }
+            Port::Marker => self.mark(data),
             Port::Empty => {}
             Port::Chipset(device) => {
                 let ending = self.machine.chipset().write(device, port, data, Tsc::now());
@@ -59,10 +56,19 @@ impl Ports {
     }
 
     /// The guest writes memory that is no RAM.
-    pub fn write_memory(&self, address: u64, data: &[u8]) {
+    pub fn write_memory(&mut self, address: u64, data: &[u8]) {
+        if address - address % PAGE_SIZE == MARKER_PAGE {
+            return self.mark(data);
+        }
         self.machine
             .chipset()
             .write_memory(address, data, Tsc::now());
+    }
+
+    fn mark(&mut self, data: &[u8]) {
+        if let Some(status) = self.marker.write(data) {
+            self.machine.end(Ending::Guest(status));
+        }
     }
 
     /// The vector of the 8259's interrupt, which the processor acknowledges.
