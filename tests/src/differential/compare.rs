@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use vapic::spec::register::Register;
+use vmm::vcpu::ApicPage;
+
 use super::clock::Clock;
 use super::deviations::DEVIATIONS;
 use super::execute::Answers;
-use super::model::Model;
-use super::operation::{Operation, Outcome};
+use super::model::{Access, Door, Model};
+use super::operation::{Action, Operation, Outcome};
 
 /// The first operation on which two disagree without a known reason.
 #[derive(Clone, Debug)]
@@ -47,7 +50,12 @@ impl fmt::Display for Difference {
 /// How often each deviation explained a difference.
 pub type Explained = BTreeMap<&'static str, u64>;
 
-/// Compares the answers to a script.
+/// Registers whose word in the page of KVM_GET_LAPIC is not what a guest reads: those computed when
+/// they are read (arbitration and processor priority, the current count), EOI, which reads as what
+/// an emulator had left, and CMCI, which KVM's APIC does not have.
+const NOT_IN_PAGE: [u32; 5] = [0x09, 0x0A, 0x39, 0x0B, 0x2F];
+
+/// Compares the answers to a script, and what is left in the APICs' pages.
 ///
 /// # Errors
 ///
@@ -95,5 +103,123 @@ pub fn compare(
             }));
         }
     }
-    Ok(explained)
+    match page_that_lies(script, &model, [ours, kernel]) {
+        Some(lie) => Err(Box::new(lie)),
+        None => Ok(explained),
+    }
+}
+
+/// A register that the page of KVM_GET_LAPIC shows otherwise than the guest read it last.
+///
+/// The guest's last reads have been compared, so the pages agree as far as those do.
+fn page_that_lies(
+    script: &[Operation],
+    model: &Model,
+    machines: [&Answers; 2],
+) -> Option<Difference> {
+    let reads = script
+        .iter()
+        .enumerate()
+        .rev()
+        .take_while(|(_, operation)| {
+            matches!(
+                operation.action,
+                Action::ReadMsr(_) | Action::ReadPage(..) | Action::ReadCr8 | Action::Exit
+            )
+        });
+    for (at, operation) in reads {
+        let Some(access) = model.access(operation).filter(Access::is_whole) else {
+            continue;
+        };
+        if access.register.is_none() || NOT_IN_PAGE.contains(&access.index) {
+            continue;
+        }
+        let [ours, kernel] = machines.map(|answers| &answers.outcomes[at]);
+        let in_page = machines.map(|answers| {
+            let page = answers.pages.get(usize::from(operation.processor))?;
+            let value = in_page(page, access.index)?;
+            // The 64 bits of the ICR are one MSR.
+            let high = match (access.door, access.register) {
+                (Door::Msr, Some(Register::InterruptCommand)) => in_page(page, access.index + 1)?,
+                _ => 0,
+            };
+            Some(u64::from(high) << 32 | u64::from(value))
+        });
+        let read = [ours, kernel].map(|outcome| (outcome.fault == 0).then_some(outcome.value));
+        let lies = read
+            .into_iter()
+            .zip(in_page)
+            .any(|(read, in_page)| read.is_some_and(|value| in_page != Some(value)));
+        if lies {
+            let shown = |value: Option<u64>| Outcome {
+                value: value.unwrap_or(0),
+                ..Outcome::default()
+            };
+            return Some(Difference {
+                at,
+                operation: *operation,
+                ours: shown(in_page[0]),
+                kernel: shown(in_page[1]),
+                model: shown(read[0]),
+                what: "a page is not as the guest read it last",
+            });
+        }
+    }
+    None
+}
+
+/// The word of a register in the page of KVM_GET_LAPIC.
+fn in_page(page: &ApicPage, index: u32) -> Option<u32> {
+    let at = usize::try_from(index).ok()? << 4;
+    let bytes = page.get(at..at + 4)?;
+    Some(u32::from_le_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use vapic::snapshot::page;
+
+    use super::*;
+    use crate::differential::Traits;
+    use crate::differential::setup::PAGE;
+
+    const TPR: u32 = 0x08;
+
+    /// A machine whose guest read its TPR as 0x35, and whose page says this.
+    fn answers(in_page: u8) -> Answers {
+        let mut page = [0; page::SIZE];
+        page[(TPR << 4) as usize] = in_page;
+        Answers {
+            outcomes: vec![Outcome {
+                value: 0x35,
+                ..Outcome::default()
+            }],
+            stamps: vec![0],
+            pages: vec![page],
+        }
+    }
+
+    #[test]
+    fn a_page_that_differs_from_the_last_read_is_found() {
+        let model = Model::new(
+            1,
+            Traits {
+                physical_bits: 46,
+                tsc_deadline: false,
+                future_tsc: 0,
+                keeps_in_service: true,
+            },
+        );
+        let script = [Operation {
+            processor: 0,
+            action: Action::ReadPage(PAGE + (TPR << 4), 4),
+        }];
+        let lie = |ours, kernel| {
+            let (ours, kernel) = (answers(ours), answers(kernel));
+            page_that_lies(&script, &model, [&ours, &kernel]).is_some()
+        };
+        assert!(!lie(0x35, 0x35));
+        assert!(lie(0x34, 0x35));
+        assert!(lie(0x35, 0x34));
+    }
 }

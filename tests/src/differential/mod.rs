@@ -76,20 +76,8 @@ impl Bench {
 
     fn compared(&self, script: &Script) -> anyhow::Result<Result<Explained, Box<Difference>>> {
         let operations = script.operations();
-        let t = std::time::Instant::now();
         let ours = self.run(&operations, script.processors, ApicModel::Userspace)?;
-        let changes = operations
-            .windows(2)
-            .filter(|w| w[0].processor != w[1].processor)
-            .count();
-        println!(
-            "{} ops {changes} changes user {:?}",
-            operations.len(),
-            t.elapsed()
-        );
-        let t = std::time::Instant::now();
         let kernel = self.run(&operations, script.processors, ApicModel::Kernel)?;
-        println!("kernel {:?}", t.elapsed());
         let model = self.model(script.processors)?;
         Ok(compare(&operations, model, self.tsc_khz(), &ours, &kernel))
     }
