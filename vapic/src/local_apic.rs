@@ -157,6 +157,9 @@ pub struct LocalApic {
     pub(crate) ext_int: bool,
     pub(crate) waiting_for_start_up: bool,
     pub(crate) lint_asserted: [bool; 2],
+    /// LINT0's remote IRR: the vector accepted from its level and not yet ended, which the entry may
+    /// no longer have; 0 if there is none.
+    pub(crate) lint0_vector: u8,
     pub(crate) base: ApicBase,
     pub(crate) config: Config,
 }
@@ -192,6 +195,7 @@ impl LocalApic {
             ext_int: false,
             waiting_for_start_up: !config.bootstrap,
             lint_asserted: [false; 2],
+            lint0_vector: 0,
             base,
             config,
         }
@@ -288,7 +292,8 @@ impl LocalApic {
         Ok(Effect::Base(base))
     }
 
-    /// When the timer must be looked at, in ns; `None` while it can cause nothing.
+    /// When the timer must be looked at, in ns, for its count or its TSC deadline; `None` while it can
+    /// cause nothing.
     ///
     /// Calling [`Self::advance`] earlier is harmless.
     #[must_use]
@@ -402,16 +407,33 @@ impl LocalApic {
         }
     }
 
+    /// Writes bits that the entry has.
     pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32) {
-        let value = match source {
-            LvtSource::Timer if !self.config.features.tsc_deadline => value & !TSC_DEADLINE,
-            _ => value,
-        };
         self.lvt.write(source, value, self.spurious.enabled());
         match source {
             LvtSource::Timer => self.timer.set_mode(TimerMode::of(self.lvt.get(source))),
-            LvtSource::Lint0 => self.lint0_written(),
+            // Without a level there is nothing to ask for and nothing to forget.
+            LvtSource::Lint0 if value & LEVEL_TRIGGERED != 0 || self.lint0_vector != 0 => {
+                self.lint0_written();
+            }
             _ => {}
+        }
+    }
+
+    /// An entry with its status bits; deliveries never wait, so there is only the remote IRR.
+    pub(crate) fn read_lvt(&self, source: LvtSource) -> u32 {
+        let remote_irr = source == LvtSource::Lint0 && self.lint0_vector != 0;
+        let entry = self.lvt.get(source).with_remote_irr(remote_irr);
+        entry.into_bits()
+    }
+
+    /// Bits of an entry of this model that a guest can set; xAPIC mode drops all others.
+    pub(crate) const fn writable_lvt(&self, source: LvtSource) -> u32 {
+        match source {
+            LvtSource::Timer if !self.config.features.tsc_deadline => {
+                source.writable() & !TSC_DEADLINE
+            }
+            _ => source.writable(),
         }
     }
 
@@ -435,4 +457,5 @@ impl LocalApic {
 }
 
 const TSC_DEADLINE: u32 = LvtEntry::new().with_tsc_deadline(true).into_bits();
+const LEVEL_TRIGGERED: u32 = LvtEntry::new().with_level_triggered(true).into_bits();
 const PERIODIC: u32 = LvtEntry::new().with_periodic(true).into_bits();

@@ -2,12 +2,7 @@
 
 use crate::spec::lvt::{LvtEntry, LvtSource};
 
-/// Bits that a guest cannot change, in the entries that have them; no other entry ever sets one.
-const READ_ONLY: u32 = LvtEntry::new()
-    .with_delivery_status(true)
-    .with_remote_irr(true)
-    .into_bits();
-
+/// The entries as they were written: the status bits are what an entry shows, not what it holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Lvt {
     entries: [LvtEntry; LvtSource::COUNT],
@@ -23,12 +18,12 @@ impl Lvt {
         self.entries[source as usize]
     }
 
-    /// Stores what a guest may change; the entry stays masked while the APIC is software-disabled.
+    /// Stores bits that the entry has, but for its status; it stays masked while the APIC is
+    /// software-disabled.
     #[inline]
     pub(crate) const fn write(&mut self, source: LvtSource, value: u32, software_enabled: bool) {
         let entry = &mut self.entries[source as usize];
-        let kept = entry.into_bits() & READ_ONLY;
-        *entry = LvtEntry::from_bits(value & source.writable() | kept);
+        *entry = LvtEntry::from_bits(value & !LvtEntry::STATUS);
         if !software_enabled {
             entry.set_masked(true);
         }
