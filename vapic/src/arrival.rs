@@ -41,7 +41,7 @@ pub struct Arrivals {
 }
 
 /// The word of the vectors from 192 up, where operating systems have their IPIs and timers: what
-/// waits there alone takes a short way.
+/// waits there alone takes the shortest way.
 const HIGHEST: u8 = 3;
 
 impl LocalApic {
@@ -58,24 +58,48 @@ impl LocalApic {
             if !mailbox.has_edge(HIGHEST) {
                 return None;
             }
-            if self.takes_highest_plainly() {
-                let arrived = Bits {
-                    index: HIGHEST,
-                    word: mailbox.take_edge(HIGHEST),
-                };
-                *self.requests.word_mut(HIGHEST) = arrived.word;
-                arrived.for_each(|vector| each(vector, Acceptance::Accepted));
+            if self.takes_plainly(HIGHEST) {
+                self.take_plainly(HIGHEST, mailbox, &mut each);
                 return None;
             }
         }
-        self.drain_all(mailbox, each)
+        self.drain_longer(mailbox, each)
     }
 
-    /// Whether edge requests in the highest word become requests and nothing else.
+    /// Whether edge requests in a word of legal vectors become requests and nothing else.
     #[inline]
-    fn takes_highest_plainly(&mut self) -> bool {
-        let taken = *self.requests.word_mut(HIGHEST) | *self.level.word_mut(HIGHEST);
+    fn takes_plainly(&mut self, index: u8) -> bool {
+        let taken = *self.requests.word_mut(index) | *self.level.word_mut(index);
         taken == 0 && self.spurious.enabled()
+    }
+
+    #[inline]
+    fn take_plainly(
+        &mut self,
+        index: u8,
+        mailbox: &Mailbox,
+        each: &mut impl FnMut(u8, Acceptance),
+    ) {
+        let word = mailbox.take_edge(index);
+        *self.requests.word_mut(index) = word;
+        Bits { index, word }.for_each(|vector| each(vector, Acceptance::Accepted));
+    }
+
+    /// The longer way: still a short one for the vectors of devices, if there is nothing else.
+    #[inline(never)]
+    fn drain_longer(
+        &mut self,
+        mailbox: &Mailbox,
+        mut each: impl FnMut(u8, Acceptance),
+    ) -> Option<Arrivals> {
+        match mailbox.only_edge() {
+            // The lowest word has illegal vectors too.
+            Some(index @ 1..) if self.takes_plainly(index) => {
+                self.take_plainly(index, mailbox, &mut each);
+                None
+            }
+            _ => self.drain_all(mailbox, each),
+        }
     }
 
     #[inline(never)]

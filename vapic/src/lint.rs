@@ -98,28 +98,28 @@ impl LocalApic {
         let asks = self.lint_asserted[Lint::Lint0 as usize]
             && is_level(Lint::Lint0, entry)
             && !entry.masked()
-            && !entry.remote_irr();
+            && self.lint0_vector == 0;
         if asks && self.accept_local(entry.vector()) {
             self.level.insert(entry.vector());
-            self.lvt.get_mut(LvtSource::Lint0).set_remote_irr(true);
+            self.lint0_vector = entry.vector();
         }
     }
 
     /// A level-triggered vector has ended: it may have been LINT0's.
     #[cold]
     pub(crate) fn end_lint0(&mut self, vector: u8) {
-        let entry = self.lvt.get_mut(LvtSource::Lint0);
-        if entry.remote_irr() && entry.vector() == vector {
-            entry.set_remote_irr(false);
+        if vector == self.lint0_vector {
+            self.lint0_vector = 0;
             self.sample_lint0();
         }
     }
 
-    /// LINT0's entry has been written.
+    /// LINT0's entry has been written, and is or was a level.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn lint0_written(&mut self) {
-        let entry = self.lvt.get_mut(LvtSource::Lint0);
-        if !is_level(Lint::Lint0, *entry) {
-            entry.set_remote_irr(false);
+        if !is_level(Lint::Lint0, self.lvt.get(LvtSource::Lint0)) {
+            self.lint0_vector = 0;
         }
         self.sample_lint0();
     }

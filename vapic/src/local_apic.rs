@@ -12,11 +12,11 @@ use crate::priority::TaskPriority;
 use crate::routing::{Identity, LogicalModel};
 use crate::spec::base::{ApicBase, DEFAULT_APIC_PAGE};
 use crate::spec::error::ErrorStatus;
-use crate::spec::lvt::{LvtEntry, LvtSource};
+use crate::spec::lvt::LvtSource;
 use crate::spec::message::{DeliveryMode, InterruptMessage};
 use crate::spec::register::Register;
 use crate::spec::svr::SpuriousVector;
-use crate::timer::{NEVER, Timer, TimerMode};
+use crate::timer::{NEVER, Timer};
 use crate::vector::{InService, VectorSet};
 
 /// What is fixed when a processor is made.
@@ -157,6 +157,9 @@ pub struct LocalApic {
     pub(crate) ext_int: bool,
     pub(crate) waiting_for_start_up: bool,
     pub(crate) lint_asserted: [bool; 2],
+    /// LINT0's remote IRR: the vector accepted from its level and not yet ended, which the entry may
+    /// no longer have; 0 if there is none.
+    pub(crate) lint0_vector: u8,
     pub(crate) base: ApicBase,
     pub(crate) config: Config,
 }
@@ -192,6 +195,7 @@ impl LocalApic {
             ext_int: false,
             waiting_for_start_up: !config.bootstrap,
             lint_asserted: [false; 2],
+            lint0_vector: 0,
             base,
             config,
         }
@@ -288,7 +292,8 @@ impl LocalApic {
         Ok(Effect::Base(base))
     }
 
-    /// When the timer must be looked at, in ns; `None` while it can cause nothing.
+    /// When the timer must be looked at, in ns, for its count or its TSC deadline; `None` while it can
+    /// cause nothing.
     ///
     /// Calling [`Self::advance`] earlier is harmless.
     #[must_use]
@@ -401,38 +406,4 @@ impl LocalApic {
             self.lvt.mask_all();
         }
     }
-
-    pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32) {
-        let value = match source {
-            LvtSource::Timer if !self.config.features.tsc_deadline => value & !TSC_DEADLINE,
-            _ => value,
-        };
-        self.lvt.write(source, value, self.spurious.enabled());
-        match source {
-            LvtSource::Timer => self.timer.set_mode(TimerMode::of(self.lvt.get(source))),
-            LvtSource::Lint0 => self.lint0_written(),
-            _ => {}
-        }
-    }
-
-    /// Reserved bits of an entry of this model; x2APIC mode faults on them.
-    pub(crate) const fn reserved_lvt(&self, source: LvtSource, value: u32) -> u32 {
-        let reserved = source.reserved();
-        match source {
-            LvtSource::Timer if self.config.features.tsc_deadline => {
-                // 11b is no mode.
-                reserved
-                    | if value & TSC_DEADLINE != 0 {
-                        PERIODIC
-                    } else {
-                        0
-                    }
-            }
-            LvtSource::Timer => reserved | TSC_DEADLINE,
-            _ => reserved,
-        }
-    }
 }
-
-const TSC_DEADLINE: u32 = LvtEntry::new().with_tsc_deadline(true).into_bits();
-const PERIODIC: u32 = LvtEntry::new().with_periodic(true).into_bits();

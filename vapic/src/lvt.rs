@@ -1,13 +1,10 @@
 //! The local vector table (SDM 3A, APIC §5.1).
 
+use crate::local_apic::LocalApic;
 use crate::spec::lvt::{LvtEntry, LvtSource};
+use crate::timer::TimerMode;
 
-/// Bits that a guest cannot change, in the entries that have them; no other entry ever sets one.
-const READ_ONLY: u32 = LvtEntry::new()
-    .with_delivery_status(true)
-    .with_remote_irr(true)
-    .into_bits();
-
+/// The entries as they were written: the status bits are what an entry shows, not what it holds.
 #[derive(Clone, Debug)]
 pub(crate) struct Lvt {
     entries: [LvtEntry; LvtSource::COUNT],
@@ -23,12 +20,12 @@ impl Lvt {
         self.entries[source as usize]
     }
 
-    /// Stores what a guest may change; the entry stays masked while the APIC is software-disabled.
+    /// Stores bits that the entry has, but for its status; it stays masked while the APIC is
+    /// software-disabled.
     #[inline]
     pub(crate) const fn write(&mut self, source: LvtSource, value: u32, software_enabled: bool) {
         let entry = &mut self.entries[source as usize];
-        let kept = entry.into_bits() & READ_ONLY;
-        *entry = LvtEntry::from_bits(value & source.writable() | kept);
+        *entry = LvtEntry::from_bits(value & !LvtEntry::STATUS);
         if !software_enabled {
             entry.set_masked(true);
         }
@@ -46,3 +43,57 @@ impl Lvt {
         }
     }
 }
+
+impl LocalApic {
+    /// Writes bits that the entry has.
+    pub(crate) fn write_lvt(&mut self, source: LvtSource, value: u32) {
+        self.lvt.write(source, value, self.spurious.enabled());
+        match source {
+            LvtSource::Timer => self.timer.set_mode(TimerMode::of(self.lvt.get(source))),
+            // Without a level there is nothing to ask for and nothing to forget.
+            LvtSource::Lint0 if value & LEVEL_TRIGGERED != 0 || self.lint0_vector != 0 => {
+                self.lint0_written();
+            }
+            _ => {}
+        }
+    }
+
+    /// An entry with its status bits; deliveries never wait, so there is only the remote IRR.
+    pub(crate) fn read_lvt(&self, source: LvtSource) -> u32 {
+        let remote_irr = source == LvtSource::Lint0 && self.lint0_vector != 0;
+        let entry = self.lvt.get(source).with_remote_irr(remote_irr);
+        entry.into_bits()
+    }
+
+    /// Bits of an entry of this model that a guest can set; xAPIC mode drops all others.
+    pub(crate) const fn writable_lvt(&self, source: LvtSource) -> u32 {
+        match source {
+            LvtSource::Timer if !self.config.features.tsc_deadline => {
+                source.writable() & !TSC_DEADLINE
+            }
+            _ => source.writable(),
+        }
+    }
+
+    /// Reserved bits of an entry of this model; x2APIC mode faults on them.
+    pub(crate) const fn reserved_lvt(&self, source: LvtSource, value: u32) -> u32 {
+        let reserved = source.reserved();
+        match source {
+            LvtSource::Timer if self.config.features.tsc_deadline => {
+                // 11b is no mode.
+                reserved
+                    | if value & TSC_DEADLINE != 0 {
+                        PERIODIC
+                    } else {
+                        0
+                    }
+            }
+            LvtSource::Timer => reserved | TSC_DEADLINE,
+            _ => reserved,
+        }
+    }
+}
+
+const TSC_DEADLINE: u32 = LvtEntry::new().with_tsc_deadline(true).into_bits();
+const LEVEL_TRIGGERED: u32 = LvtEntry::new().with_level_triggered(true).into_bits();
+const PERIODIC: u32 = LvtEntry::new().with_periodic(true).into_bits();

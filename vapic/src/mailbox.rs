@@ -335,6 +335,22 @@ impl Mailbox {
             != 0
     }
 
+    /// The one word with edge requests, if nothing else waits.
+    #[inline]
+    pub(crate) fn only_edge(&self) -> Option<u8> {
+        let words = self
+            .edge
+            .each_ref()
+            .map(|word| word.load(Ordering::Relaxed));
+        match (self.signals.load(Ordering::Relaxed), words) {
+            (0, [0, 0, 0, _]) => Some(3),
+            (0, [0, 0, _, 0]) => Some(2),
+            (0, [0, _, 0, 0]) => Some(1),
+            (0, [_, 0, 0, 0]) => Some(0),
+            _ => None,
+        }
+    }
+
     /// Takes the requests that are no edge requests.
     pub(crate) fn take_signals(&self) -> Signals {
         match self.signals.load(Ordering::Relaxed) {

@@ -78,8 +78,7 @@ impl LocalApic {
             return self.acknowledge_lower();
         }
         let vector = highest_of(3, word);
-        // The same as being of a higher class than the processor priority.
-        if !self.in_service.is_below(vector) || !self.task_priority.is_below(vector) {
+        if !self.is_above_all(vector) {
             return None;
         }
         self.requests.remove(vector);
@@ -90,10 +89,19 @@ impl LocalApic {
     /// The same below 192.
     #[inline(never)]
     fn acknowledge_lower(&mut self) -> Option<u8> {
-        let vector = self.deliverable()?;
+        let vector = self.requests.highest()?;
+        if !self.is_above_all(vector) {
+            return None;
+        }
         self.requests.remove(vector);
         self.in_service.begin(vector);
         Some(vector)
+    }
+
+    /// The same as being of a higher class than the processor priority.
+    #[inline]
+    const fn is_above_all(&self, vector: u8) -> bool {
+        self.in_service.is_below(vector) && self.task_priority.is_below(vector)
     }
 
     /// The guest wrote the EOI register; without effect if nothing is in service.

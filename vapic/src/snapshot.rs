@@ -47,7 +47,8 @@ pub struct Snapshot {
     pub timer_initial: u32,
     /// Timer divide configuration.
     pub timer_divide: u32,
-    /// What remains of the count in ns; `None` while stopped.
+    /// What remains of the count, or until the guest's TSC comes to its deadline, in ns; `None` while
+    /// stopped.
     pub timer_remaining: Option<u64>,
     /// IA32_TSC_DEADLINE; 0 while disarmed.
     pub tsc_deadline: u64,
@@ -65,6 +66,9 @@ pub struct Snapshot {
     pub waiting_for_start_up: bool,
     /// LINT0 and LINT1 are asserted.
     pub lint_asserted: [bool; 2],
+    /// The vector whose end clears the remote IRR of LINT0's entry, if that is set; the guest may
+    /// have given the entry another one since.
+    pub lint0_vector: Option<u8>,
 }
 
 /// Why a snapshot cannot be restored.
@@ -76,10 +80,12 @@ pub enum SnapshotRefusal {
     BootstrapWaits,
     /// A register has bits set that the processor does not have.
     ReservedBits,
-    /// IRR, ISR or TMR holds a vector below 16.
+    /// IRR, ISR, TMR or LINT0's remote IRR holds a vector below 16.
     IllegalVector,
     /// Two vectors of one priority class are in service.
     Nesting,
+    /// LINT0's entry has a remote IRR and there is no vector for it, or the other way round.
+    RemoteIrr,
     /// An entry is unmasked while the APIC is software-disabled.
     Unmasked,
     /// The timer has more left than it started with, or state of another mode.
@@ -98,6 +104,7 @@ impl core::fmt::Display for SnapshotRefusal {
             Self::ReservedBits => "a register has reserved bits set",
             Self::IllegalVector => "a vector below 16 is requested or in service",
             Self::Nesting => "two vectors of one priority class are in service",
+            Self::RemoteIrr => "the remote IRR of LINT0 and its vector do not go together",
             Self::Unmasked => "a local vector table entry is unmasked in a disabled APIC",
             Self::Timer => "the timer's count or deadline does not fit its mode",
             Self::Nmis => "more than two NMIs are latched",
@@ -134,7 +141,7 @@ impl LocalApic {
             logical_id,
             destination_format,
             xapic_id,
-            lvt,
+            lvt: _,
             timer,
             errors,
             nmis,
@@ -142,6 +149,7 @@ impl LocalApic {
             ext_int,
             waiting_for_start_up,
             lint_asserted,
+            lint0_vector,
             base,
             config: _,
         } = &*self;
@@ -156,7 +164,7 @@ impl LocalApic {
             in_service: in_service.to_set(),
             level: *level,
             command: u64::from(*command_high) << 32 | u64::from(*command_low),
-            lvt: LvtSource::ALL.map(|source| lvt.get(source).into_bits()),
+            lvt: LvtSource::ALL.map(|source| self.read_lvt(source)),
             timer_initial: timer.initial(),
             timer_divide: timer.divide(),
             timer_remaining: timer.remaining(now),
@@ -168,6 +176,7 @@ impl LocalApic {
             ext_int: *ext_int,
             waiting_for_start_up: *waiting_for_start_up,
             lint_asserted: *lint_asserted,
+            lint0_vector: (*lint0_vector != 0).then_some(*lint0_vector),
         }
     }
 
@@ -192,7 +201,12 @@ impl LocalApic {
         if config.bootstrap && from.waiting_for_start_up {
             return Err(SnapshotRefusal::BootstrapWaits);
         }
+        let upper_command = match apic.mode {
+            Mode::Xapic | Mode::Disabled => 0xFF_FFFF,
+            Mode::X2apic => 0,
+        };
         let reserved = from.spurious & !apic.spurious_writable()
+            | (from.command >> 32) as u32 & upper_command
             | from.timer_divide & !0xB
             | u32::from(from.destination_format & 0xF0)
             | (from.errors_visible | from.errors_collected) & !0xFF
@@ -211,13 +225,15 @@ impl LocalApic {
             if !SpuriousVector::from_bits(from.spurious).enabled() && !entry.masked() {
                 return Err(SnapshotRefusal::Unmasked);
             }
-            *apic.lvt.get_mut(source) = entry;
+            *apic.lvt.get_mut(source) = entry.with_remote_irr(false);
+        }
+        let remote_irr = LvtEntry::from_bits(from.lvt[LvtSource::Lint0 as usize]).remote_irr();
+        if remote_irr != from.lint0_vector.is_some() {
+            return Err(SnapshotRefusal::RemoteIrr);
         }
         let legal = |set: &VectorSet| set.iter().all(|vector| vector >= 16);
-        if ![&from.requests, &from.in_service, &from.level]
-            .into_iter()
-            .all(legal)
-        {
+        let sets = [&from.requests, &from.in_service, &from.level];
+        if !sets.into_iter().all(legal) || from.lint0_vector.is_some_and(|vector| vector < 16) {
             return Err(SnapshotRefusal::IllegalVector);
         }
         apic.in_service = InService::from_set(&from.in_service).ok_or(SnapshotRefusal::Nesting)?;
@@ -240,6 +256,7 @@ impl LocalApic {
         apic.ext_int = from.ext_int;
         apic.waiting_for_start_up = from.waiting_for_start_up;
         apic.lint_asserted = from.lint_asserted;
+        apic.lint0_vector = from.lint0_vector.unwrap_or(0);
         if apic.mode == Mode::Disabled {
             apic.restore_disabled(from, now)?;
         }
@@ -272,18 +289,9 @@ impl LocalApic {
         let mode = TimerMode::of(self.lvt.get(LvtSource::Timer));
         self.timer.set_mode(mode);
         self.timer.set_divide(from.timer_divide, now);
-        let fits = match mode {
-            TimerMode::OneShot | TimerMode::Periodic => from.tsc_deadline == 0,
-            TimerMode::TscDeadline => from.timer_initial == 0 && from.timer_remaining.is_none(),
-            TimerMode::Reserved => {
-                from.timer_initial == 0 && from.timer_remaining.is_none() && from.tsc_deadline == 0
-            }
-        };
-        let resumed = self
-            .timer
-            .resume(from.timer_initial, from.timer_remaining, now);
-        self.timer.set_tsc_deadline(from.tsc_deadline);
-        if fits && resumed {
+        let (initial, deadline, left) =
+            (from.timer_initial, from.tsc_deadline, from.timer_remaining);
+        if self.timer.resume(initial, deadline, left, now) {
             Ok(())
         } else {
             Err(SnapshotRefusal::Timer)

@@ -37,7 +37,7 @@ pub(crate) struct Timer {
     /// log2 of the divisor that `divide` stands for.
     shift: u32,
     mode: TimerMode,
-    /// When the count reaches zero, in ns; [`NEVER`] while stopped.
+    /// When the count reaches zero or the guest's TSC its deadline, in ns; [`NEVER`] while stopped.
     expiry: u64,
     /// IA32_TSC_DEADLINE; 0 while disarmed.
     tsc_deadline: u64,
@@ -45,6 +45,9 @@ pub(crate) struct Timer {
 
 /// The end of time, 584 years after its beginning; nothing happens then.
 pub(crate) const NEVER: u64 = u64::MAX;
+
+/// Where TSC deadlines beyond it are moved to, so that an armed one has an expiry in any snapshot.
+const FARTHEST: u64 = NEVER / 2;
 
 impl Timer {
     pub(crate) const RESET: Self = Self {
@@ -72,7 +75,7 @@ impl Timer {
         }
     }
 
-    /// Whether the count may have reached zero by `now`, see [`Self::advance`].
+    /// Whether the timer has expired by `now`, see [`Self::advance`].
     #[inline]
     pub(crate) const fn is_due(&self, now: u64) -> bool {
         self.expiry <= now
@@ -84,7 +87,8 @@ impl Timer {
     }
 
     const fn duration(&self, ticks: u32) -> u64 {
-        (ticks as u64) << (self.shift & 7)
+        // No divisor is beyond 128; this costs no instruction to be sure of it.
+        (ticks as u64).wrapping_shl(self.shift)
     }
 
     /// Writes the initial count, which starts the timer, or stops it if it is 0; ignored in modes
@@ -101,38 +105,53 @@ impl Timer {
         };
     }
 
-    /// Goes on with a count of which this much time is left; whether that can be.
-    pub(crate) const fn resume(&mut self, initial: u32, left: Option<u64>, now: u64) -> bool {
+    /// Goes on with a count or towards a deadline, of which this much time is left; whether that can
+    /// be.
+    pub(crate) fn resume(
+        &mut self,
+        initial: u32,
+        tsc_deadline: u64,
+        left: Option<u64>,
+        now: u64,
+    ) -> bool {
         self.initial = initial;
-        self.expiry = match left {
-            None => NEVER,
-            Some(left) => now.saturating_add(left),
-        };
-        match left {
-            None => true,
-            Some(left) => left <= self.duration(initial),
+        self.tsc_deadline = tsc_deadline;
+        self.expiry = left.map_or(NEVER, |left| now.saturating_add(left));
+        match self.mode {
+            TimerMode::OneShot | TimerMode::Periodic => {
+                tsc_deadline == 0 && left.is_none_or(|left| left <= self.duration(initial))
+            }
+            TimerMode::TscDeadline => {
+                let fits = left.is_some() == (tsc_deadline != 0);
+                initial == 0 && fits && left.is_none_or(|left| left <= FARTHEST)
+            }
+            TimerMode::Reserved => initial == 0 && left.is_none() && tsc_deadline == 0,
         }
     }
 
-    /// What remains of the count in ns; `None` while stopped.
+    /// What remains of the count, or until the deadline, in ns; `None` while stopped.
     ///
     /// No more than all of it: a clock that ran backwards must not make a count that nobody wrote.
     pub(crate) fn remaining(&self, now: u64) -> Option<u64> {
         let expiry = self.deadline()?;
         let period = self.duration(self.initial);
         Some(match self.mode {
+            TimerMode::TscDeadline => expiry.saturating_sub(now),
             _ if now < expiry => (expiry - now).min(period),
             TimerMode::Periodic if period != 0 => period - (now - expiry) % period,
             _ => 0,
         })
     }
 
-    /// The current count; 0 when stopped or expired.
+    /// The current count; 0 when stopped or expired, and in modes that have no count.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "no more than the 32-bit initial count"
     )]
     pub(crate) fn current(&self, now: u64) -> u32 {
+        if !self.mode.has_count() {
+            return 0;
+        }
         let remaining = self.remaining(now).unwrap_or(0);
         remaining.div_ceil(1 << (self.shift & 7)) as u32
     }
@@ -143,7 +162,7 @@ impl Timer {
         let remaining = self.current(now);
         self.divide = divide & 0xB;
         self.shift = Self::shift(divide);
-        if self.expiry != NEVER {
+        if self.expiry != NEVER && self.mode.has_count() {
             self.expiry = now.saturating_add(self.duration(remaining));
         }
     }
@@ -169,23 +188,19 @@ impl Timer {
         self.tsc_deadline
     }
 
-    /// Writes IA32_TSC_DEADLINE: 0 disarms; ignored in other modes.
-    pub(crate) const fn set_tsc_deadline(&mut self, deadline: u64) {
-        if matches!(self.mode, TimerMode::TscDeadline) {
+    /// Writes IA32_TSC_DEADLINE, which the guest's TSC reaches at `due`: 0 disarms; ignored in other
+    /// modes.
+    pub(crate) fn set_tsc_deadline(&mut self, deadline: u64, due: u64) {
+        if self.mode == TimerMode::TscDeadline {
             self.tsc_deadline = deadline;
+            self.expiry = match deadline {
+                0 => NEVER,
+                _ => due.min(FARTHEST),
+            };
         }
     }
 
-    /// Lets the guest's TSC reach `tsc`; whether it reached the deadline, which is then disarmed.
-    pub(crate) const fn advance_tsc(&mut self, tsc: u64) -> bool {
-        let expired = self.tsc_deadline != 0 && self.tsc_deadline <= tsc;
-        if expired {
-            self.tsc_deadline = 0;
-        }
-        expired
-    }
-
-    /// Lets time reach `now`; whether the count reached zero on the way.
+    /// Lets time reach `now`; whether the timer expired on the way, which disarms a deadline.
     ///
     /// However many periods have gone by, they are one interrupt, and the phase is kept.
     pub(crate) fn advance(&mut self, now: u64) -> bool {
@@ -199,6 +214,7 @@ impl Timer {
             }
             _ => NEVER,
         };
+        self.tsc_deadline = 0;
         true
     }
 }

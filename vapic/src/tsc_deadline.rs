@@ -1,17 +1,16 @@
 //! TSC-deadline mode: IA32_TSC_DEADLINE, MSR 0x6E0 (SDM 3A, APIC §5.4.1).
 //!
-//! Deadlines are in the guest's own TSC, whose offset and rate are the host's to know: it says what
-//! the TSC is, and wakes the processor when it comes to [`LocalApic::tsc_deadline`].
+//! Deadlines are in the guest's own TSC, whose offset and rate are the host's to know: it says when
+//! that TSC comes to the deadline, and from there on the deadline is a time like any other.
 
 use crate::GeneralProtection;
 use crate::local_apic::LocalApic;
-use crate::spec::lvt::LvtSource;
 
 /// MSR number of IA32_TSC_DEADLINE.
 pub const IA32_TSC_DEADLINE: u32 = 0x6E0;
 
 impl LocalApic {
-    /// The guest writes IA32_TSC_DEADLINE while its TSC is `tsc`.
+    /// The guest writes IA32_TSC_DEADLINE at `now`; its TSC comes to `value` at `due`, both in ns.
     ///
     /// 0 disarms; what is not in the future fires at once; in other modes of the timer the write
     /// is ignored.
@@ -19,43 +18,32 @@ impl LocalApic {
     /// # Errors
     ///
     /// #GP if the processor does not have the mode.
-    pub fn write_tsc_deadline(&mut self, value: u64, tsc: u64) -> Result<(), GeneralProtection> {
+    pub fn write_tsc_deadline(
+        &mut self,
+        value: u64,
+        due: u64,
+        now: u64,
+    ) -> Result<(), GeneralProtection> {
         if !self.config.features.tsc_deadline {
             return Err(GeneralProtection);
         }
-        self.timer.set_tsc_deadline(value);
-        self.advance_tsc(tsc);
+        // The deadline that this one replaces may have come first.
+        self.advance(now);
+        self.timer.set_tsc_deadline(value, due);
+        self.advance(now);
         Ok(())
     }
 
-    /// The guest reads IA32_TSC_DEADLINE while its TSC is `tsc`: 0 unless armed.
+    /// The guest reads IA32_TSC_DEADLINE at `now`, in ns: 0 unless armed.
     ///
     /// # Errors
     ///
     /// #GP if the processor does not have the mode.
-    pub fn read_tsc_deadline(&mut self, tsc: u64) -> Result<u64, GeneralProtection> {
+    pub fn read_tsc_deadline(&mut self, now: u64) -> Result<u64, GeneralProtection> {
         if !self.config.features.tsc_deadline {
             return Err(GeneralProtection);
         }
-        self.advance_tsc(tsc);
+        self.advance(now);
         Ok(self.timer.tsc_deadline())
-    }
-
-    /// When the guest's TSC must be looked at; `None` while that can cause nothing.
-    #[must_use]
-    pub const fn tsc_deadline(&self) -> Option<u64> {
-        match self.timer.tsc_deadline() {
-            0 => None,
-            _ if self.lvt.get(LvtSource::Timer).masked() => None,
-            deadline => Some(deadline),
-        }
-    }
-
-    /// Lets the guest's TSC reach `tsc`: an expired deadline raises its interrupt, or loses it if
-    /// masked.
-    pub fn advance_tsc(&mut self, tsc: u64) {
-        if self.timer.advance_tsc(tsc) {
-            self.fire_timer();
-        }
     }
 }

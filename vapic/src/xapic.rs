@@ -7,7 +7,6 @@ use crate::local_apic::{Concerns, Effect, LocalApic};
 use crate::mode::Mode;
 use crate::priority::TaskPriority;
 use crate::spec::error::ErrorStatus;
-use crate::spec::lvt::LvtSource;
 use crate::spec::register::Register;
 
 impl LocalApic {
@@ -45,7 +44,9 @@ impl LocalApic {
         }
         let [top, ..] = value.to_be_bytes();
         match self.config.register(Register::from_offset(offset)) {
-            Some(Register::Lvt(source)) => self.write_lvt(source, value),
+            Some(Register::Lvt(source)) => {
+                self.write_lvt(source, value & self.writable_lvt(source));
+            }
             Some(Register::TimerInitialCount) => self.timer.start(value, now),
             Some(Register::TimerDivide) => self.timer.set_divide(value, now),
             Some(Register::SpuriousVector) => {
@@ -90,8 +91,10 @@ impl LocalApic {
         if self.mode != Mode::Xapic {
             return data.fill(0xFF);
         }
-        match <&mut [u8; 4]>::try_from(&mut *data) {
-            Ok(data) if offset & 0xF == 0 => {
+        match (<&mut [u8; 4]>::try_from(&mut *data), offset) {
+            // Asked for most, to learn which processor this is.
+            (Ok(data), 0x020) => *data = [0, 0, 0, self.xapic_id],
+            (Ok(data), _) if offset & 0xF == 0 => {
                 *data = self.read_page_register(offset, now).to_le_bytes();
             }
             _ => self.read_page_part(offset, data, now),
@@ -144,9 +147,5 @@ impl LocalApic {
             Register::TimerDivide => self.timer.divide(),
             _ => 0,
         }
-    }
-
-    fn read_lvt(&self, source: LvtSource) -> u32 {
-        self.lvt.get(source).into_bits()
     }
 }

@@ -266,7 +266,7 @@ impl Model {
             Action::ReadMsr(msr) => {
                 let apic = &mut self.processors[index].apic;
                 let value = match msr {
-                    IA32_TSC_DEADLINE => apic.read_tsc_deadline(TSC),
+                    IA32_TSC_DEADLINE => apic.read_tsc_deadline(now),
                     _ => apic.read_msr(msr, now),
                 };
                 match value {
@@ -331,7 +331,11 @@ impl Model {
         let apic = &mut self.processors[index].apic;
         let effect = match msr {
             IA32_APIC_BASE => apic.write_base(value),
-            IA32_TSC_DEADLINE => apic.write_tsc_deadline(value, TSC).map(|()| Effect::None),
+            IA32_TSC_DEADLINE => {
+                let due = self.now.saturating_add(value.saturating_sub(TSC));
+                apic.write_tsc_deadline(value, due, self.now)
+                    .map(|()| Effect::None)
+            }
             _ => apic.write_msr(msr, value, self.now),
         };
         match effect {

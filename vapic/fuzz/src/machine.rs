@@ -108,11 +108,7 @@ impl Machine {
                     apic.advance(self.now);
                 }
             }
-            Input::Tsc(clock) => {
-                self.tsc = clock.from(self.tsc, self.apics[cpu].tsc_deadline());
-                self.apics[cpu].advance_tsc(self.tsc);
-                self.check_deadline(cpu);
-            }
+            Input::Tsc(clock) => self.tsc = clock.from(self.tsc, None),
             Input::SaveAndRestore => {
                 let saved = self.apics[cpu].save(self.now);
                 self.apics[cpu] =
@@ -185,21 +181,16 @@ impl Machine {
 
     fn write_deadline(&mut self, cpu: usize, deadline: u64) {
         let has_mode = self.configs[cpu].features.tsc_deadline;
-        let written = self.apics[cpu].write_tsc_deadline(deadline, self.tsc);
+        let wait = deadline.saturating_sub(self.tsc);
+        let due = self.now.saturating_add(wait);
+        let written = self.apics[cpu].write_tsc_deadline(deadline, due, self.now);
         assert_eq!(written.is_ok(), has_mode);
-        self.check_deadline(cpu);
     }
 
     fn read_deadline(&mut self, cpu: usize) {
-        let read = self.apics[cpu].read_tsc_deadline(self.tsc);
+        let read = self.apics[cpu].read_tsc_deadline(self.now);
         assert_eq!(read.is_ok(), self.configs[cpu].features.tsc_deadline);
         assert!(read.is_err() || read == Ok(self.saved(cpu).tsc_deadline));
-        self.check_deadline(cpu);
-    }
-
-    fn check_deadline(&self, cpu: usize) {
-        let armed = self.apics[cpu].tsc_deadline();
-        assert!(armed.is_none_or(|deadline| deadline > self.tsc));
     }
 
     fn take_nmi(&mut self, cpu: usize) {

@@ -2,6 +2,7 @@
 
 use arbitrary::{Arbitrary, Unstructured};
 use vapic::snapshot::{Snapshot, page};
+use vapic::spec::lvt::{LvtEntry, LvtSource};
 use vapic::{Config, LocalApic, Mode};
 
 use crate::input::{Base, Input, Model, Number, Source, Value, some, to_the_end};
@@ -160,7 +161,21 @@ pub fn run(data: &[u8]) {
 
 /// Through the page: it keeps what it has room for, and what comes back can be restored.
 fn there_and_back(apic: &LocalApic, config: Config, now: u64) {
-    let saved = promises::at(apic, now);
+    let mut saved = promises::at(apic, now);
+    let entry = |source: LvtSource| LvtEntry::from_bits(saved.lvt[source as usize]);
+    let timer = entry(LvtSource::Timer);
+    let counts = timer.periodic() && !timer.tsc_deadline() && saved.timer_initial != 0;
+    if counts && saved.timer_remaining.is_none() {
+        // A periodic count of zero is taken for one that goes on.
+        return;
+    }
+    let lint0 = entry(LvtSource::Lint0);
+    let vector = lint0.vector();
+    let waits = saved.requests.contains(vector) || saved.in_service.contains(vector);
+    if !waits || !saved.level.contains(vector) {
+        // The page has no room for the vector that the remote IRR is of.
+        saved.lvt[LvtSource::Lint0 as usize] = lint0.with_remote_irr(false).into_bits();
+    }
     let bytes: [u8; page::SIZE] = saved.to_page(config);
     let back = Snapshot::from_page(&bytes, saved.base);
     let restored = LocalApic::restore(config, &back, now);

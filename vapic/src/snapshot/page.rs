@@ -3,9 +3,11 @@
 //! The page is the xAPIC page's first KiB whatever the mode, so that a guest can move between this
 //! APIC and KVM's own. Pending errors, NMIs, the wires of the pins, the wait for a start-up IPI and
 //! IA32_TSC_DEADLINE are not on it: KVM keeps them elsewhere (KVM_GET_VCPU_EVENTS,
-//! KVM_GET_MP_STATE, KVM_GET_MSRS), or not at all.
+//! KVM_GET_MP_STATE, KVM_GET_MSRS), or not at all. Whoever fetches a deadline from there sets
+//! [`Snapshot::timer_remaining`] with it.
 
-use super::{Snapshot, never_set};
+use super::Snapshot;
+use crate::lint::has_remote_irr;
 use crate::local_apic::{Config, Features, LocalApic};
 use crate::spec::base::ApicBase;
 use crate::spec::lvt::{LvtEntry, LvtSource};
@@ -95,10 +97,12 @@ impl Snapshot {
         put(offset::ICR2, (self.command >> 32) as u32);
         put(offset::INITIAL, self.timer_initial);
         put(offset::DIVIDE, self.timer_divide);
-        let ticks = self
-            .timer_remaining
-            .unwrap_or(0)
-            .div_ceil(1 << Timer::shift(self.timer_divide));
+        // What remains until a TSC deadline is no count.
+        let remaining = match self.tsc_deadline {
+            0 => self.timer_remaining.unwrap_or(0),
+            _ => 0,
+        };
+        let ticks = remaining.div_ceil(1 << Timer::shift(self.timer_divide));
         put(offset::CURRENT, ticks as u32);
         for (source, &entry) in LvtSource::ALL.into_iter().zip(&self.lvt) {
             put(of_lvt(source), entry);
@@ -117,7 +121,8 @@ impl Snapshot {
     ///
     /// KVM lets a guest set status bits of the ICR and of the local vector table, and keeps the
     /// registers of an APIC that is globally disabled; an APIC that is true to the manual has
-    /// neither, so they are left behind.
+    /// neither, so they are left behind. LINT0's remote IRR is taken to be of the entry's vector if
+    /// that is requested or in service, and to be left over otherwise.
     #[must_use]
     pub fn from_page(page: &[u8; SIZE], base: u64) -> Self {
         let get = |offset: usize| {
@@ -138,8 +143,20 @@ impl Snapshot {
         }
         let x2apic = ApicBase::from_bits(base).x2apic();
         let divide = get(offset::DIVIDE) & 0xB;
-        let remaining = u64::from(get(offset::CURRENT)) << Timer::shift(divide);
+        let initial = get(offset::INITIAL);
         let timer = LvtEntry::from_bits(get(of_lvt(LvtSource::Timer)));
+        let ticks = match get(offset::CURRENT) {
+            // KVM rounds down: this one is about to start over.
+            0 if timer.periodic() => initial,
+            ticks => ticks,
+        };
+        let remaining = u64::from(ticks) << Timer::shift(divide);
+        let [requests, in_service, level] = [offset::IRR, offset::ISR, offset::TMR].map(vectors);
+        let lint0 = LvtEntry::from_bits(get(of_lvt(LvtSource::Lint0)));
+        let lint0_vector = (lint0.remote_irr() && has_remote_irr(LvtSource::Lint0, lint0))
+            .then_some(lint0.vector())
+            .filter(|&vector| requests.contains(vector) || in_service.contains(vector))
+            .filter(|&vector| level.contains(vector));
         Self {
             base,
             xapic_id: if x2apic {
@@ -151,19 +168,17 @@ impl Snapshot {
             destination_format: top(offset::DFR) >> 4,
             task_priority,
             spurious: get(offset::SVR),
-            requests: vectors(offset::IRR),
-            in_service: vectors(offset::ISR),
-            level: vectors(offset::TMR),
+            requests,
+            in_service,
+            level,
             command: u64::from(get(offset::ICR2)) << 32 | u64::from(get(offset::ICR) & !(1 << 12)),
             lvt: LvtSource::ALL.map(|source| {
-                let entry = LvtEntry::from_bits(get(of_lvt(source)));
-                entry.into_bits() & !never_set(source, entry)
+                let entry = LvtEntry::from_bits(get(of_lvt(source)) & !source.read_only());
+                let is_lint0 = source == LvtSource::Lint0;
+                let remote_irr = is_lint0 && lint0_vector.is_some();
+                entry.with_remote_irr(remote_irr).into_bits()
             }),
-            timer_initial: if timer.tsc_deadline() {
-                0
-            } else {
-                get(offset::INITIAL)
-            },
+            timer_initial: if timer.tsc_deadline() { 0 } else { initial },
             timer_divide: divide,
             timer_remaining: (remaining != 0 && !timer.tsc_deadline()).then_some(remaining),
             tsc_deadline: 0,
@@ -174,6 +189,7 @@ impl Snapshot {
             ext_int: false,
             waiting_for_start_up: false,
             lint_asserted: [false; 2],
+            lint0_vector,
         }
     }
 }

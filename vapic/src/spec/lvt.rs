@@ -35,6 +35,12 @@ pub struct LvtEntry {
 impl LvtEntry {
     /// Masked, all else zero: the state after power-up, reset and INIT.
     pub const RESET: Self = Self::new().with_masked(true);
+
+    /// What hardware says in an entry: bits that no write changes.
+    pub const STATUS: u32 = Self::new()
+        .with_delivery_status(true)
+        .with_remote_irr(true)
+        .into_bits();
 }
 
 /// The entries of the table.

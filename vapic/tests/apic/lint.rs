@@ -68,6 +68,23 @@ fn a_level_has_a_remote_irr_from_acceptance_to_the_end() {
 }
 
 #[test]
+fn the_end_of_the_accepted_vector_clears_the_remote_irr_whatever_the_entry_says() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.write(0, LVT_LINT0, LEVEL | 0x50);
+        pin(&mut machine, Lint::Lint0, true);
+        assert_eq!(machine.take(0), Some(0x50));
+        machine.write(0, LVT_LINT0, LEVEL | 0x60);
+        assert_eq!(machine.read(0, LVT_LINT0), REMOTE_IRR | LEVEL | 0x60);
+        machine.end(0);
+        assert_eq!(machine.take(0), Some(0x60), "the level still asks");
+        pin(&mut machine, Lint::Lint0, false);
+        machine.end(0);
+        assert_eq!(machine.read(0, LVT_LINT0), LEVEL | 0x60);
+    }
+}
+
+#[test]
 fn a_masked_level_is_looked_at_when_it_is_unmasked() {
     let mut machine = Machine::new(Door::Page, 1);
     machine.write(0, LVT_LINT0, MASKED | LEVEL | 0x50);

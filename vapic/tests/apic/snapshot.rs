@@ -59,7 +59,7 @@ fn a_restored_apic_goes_on_where_it_was() {
 fn an_armed_deadline_and_collected_errors_are_kept() {
     let mut machine = Machine::of_model(1, CONFIG.features).started(Door::Msr);
     machine.write(0, LVT_TIMER, 1 << 18 | 0x50);
-    machine.apics[0].write_tsc_deadline(777, 1).unwrap();
+    machine.apics[0].write_tsc_deadline(777, 300, 1).unwrap();
     machine.send(0, 0, 0x0F);
     let saved = machine.apics[0].save(5);
     assert_eq!(
@@ -70,8 +70,42 @@ fn an_armed_deadline_and_collected_errors_are_kept() {
         ),
         (777, 0, 0x20)
     );
-    let restored = LocalApic::restore(CONFIG, &saved, 9).unwrap();
-    assert_eq!(restored.tsc_deadline(), Some(777));
+    assert_eq!(saved.timer_remaining, Some(295));
+    let mut restored = LocalApic::restore(CONFIG, &saved, 9).unwrap();
+    assert_eq!(restored.deadline(), Some(304));
+    assert_eq!(restored.read_tsc_deadline(303), Ok(777));
+    let page = saved.to_page(CONFIG);
+    assert_eq!(page[0x390..0x394], [0; 4], "it is no count");
+    for (deadline, remaining) in [(777, None), (0, Some(1)), (777, Some(u64::MAX))] {
+        let bad = Snapshot {
+            tsc_deadline: deadline,
+            timer_remaining: remaining,
+            ..saved.clone()
+        };
+        let refused = LocalApic::restore(CONFIG, &bad, 0).err();
+        assert_eq!(refused, Some(SnapshotRefusal::Timer));
+    }
+}
+
+#[test]
+fn the_vector_that_lint0_waits_for_is_kept() {
+    let mut machine = Machine::of_model(1, CONFIG.features).started(Door::Page);
+    machine.write(0, LVT_LINT0, 1 << 15 | 0x50);
+    let _ = machine.apics[0].set_lint(Lint::Lint0, true);
+    assert_eq!(machine.take(0), Some(0x50));
+    machine.write(0, LVT_LINT0, 1 << 15 | 0x60);
+    let saved = machine.apics[0].save(0);
+    let remote_irr = 1 << 14;
+    assert_eq!(
+        (saved.lvt[3], saved.lint0_vector),
+        (remote_irr | 1 << 15 | 0x60, Some(0x50))
+    );
+    let mut restored = LocalApic::restore(CONFIG, &saved, 0).unwrap();
+    let _ = restored.write_page(0xB0, &[0; 4], 0);
+    assert_eq!(restored.acknowledge(), Some(0x60), "the pin still asks");
+    // The page holds no vector but the entry's, which nothing will end: a level left over.
+    let taken = Snapshot::from_page(&saved.to_page(CONFIG), saved.base);
+    assert_eq!((taken.lvt[3], taken.lint0_vector), (1 << 15 | 0x60, None));
 }
 
 #[test]
@@ -119,6 +153,7 @@ fn what_no_apic_can_hold_is_refused() {
         SnapshotRefusal::ReservedBits,
     );
     refuse(|s| s.command |= 1 << 12, SnapshotRefusal::ReservedBits);
+    refuse(|s| s.command |= 1 << 32, SnapshotRefusal::ReservedBits);
     refuse(|s| s.lvt[5] |= 1 << 8, SnapshotRefusal::ReservedBits);
     refuse(|s| s.requests.insert(15), SnapshotRefusal::IllegalVector);
     refuse(|s| s.in_service.insert(0x42), SnapshotRefusal::Nesting);
@@ -136,6 +171,13 @@ fn what_no_apic_can_hold_is_refused() {
     // LINT1 has no level, and neither has LINT0 as an edge.
     refuse(|s| s.lvt[4] |= 1 << 14, SnapshotRefusal::ReservedBits);
     refuse(|s| s.lvt[3] &= !(1 << 15), SnapshotRefusal::ReservedBits);
+    // A remote IRR without a vector, a vector without a remote IRR, and one that no APIC accepts.
+    refuse(|s| s.lint0_vector = None, SnapshotRefusal::RemoteIrr);
+    refuse(|s| s.lvt[3] &= !(1 << 14), SnapshotRefusal::RemoteIrr);
+    refuse(
+        |s| s.lint0_vector = Some(15),
+        SnapshotRefusal::IllegalVector,
+    );
 }
 
 #[test]
@@ -226,6 +268,12 @@ fn what_only_kvm_keeps_is_left_on_its_page() {
     let taken = Snapshot::from_page(&page, saved.base);
     assert_eq!(taken.lvt, saved.lvt);
     assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+
+    // KVM rounds the count down: within the last ticks of a period it is zero.
+    let mut last_ticks = page;
+    last_ticks[0x390..0x394].fill(0);
+    let goes_on = Snapshot::from_page(&last_ticks, saved.base);
+    assert_eq!(goes_on.timer_remaining, Some(4000));
 
     // The guest disabled its APIC, whose registers KVM keeps.
     let taken = Snapshot::from_page(&page, 0xFEE0_0100);

@@ -90,6 +90,8 @@ pub(crate) struct Apic {
     pub(crate) ext_int_message: bool,
     pub(crate) waits: bool,
     pub(crate) pins: [bool; 2],
+    /// The vector that LINT0's remote IRR waits for.
+    pub(crate) lint0: Option<u8>,
 }
 
 impl Apic {
@@ -117,6 +119,7 @@ impl Apic {
             ext_int_message: false,
             waits: !made.bootstrap,
             pins: [false; 2],
+            lint0: None,
         }
     }
 
@@ -234,9 +237,8 @@ impl Apic {
             return Effect::None;
         };
         let is_level = self.level.contains(&vector);
-        let entry = self.entries[&LVT_LINT0];
-        if is_level && entry & REMOTE_IRR != 0 && entry.to_le_bytes()[0] == vector {
-            self.entries.insert(LVT_LINT0, entry & !REMOTE_IRR);
+        if is_level && self.lint0 == Some(vector) {
+            self.lint0 = None;
             self.look_at_lint0();
         }
         let level = is_level && self.svr & SUPPRESS == 0;
@@ -250,11 +252,9 @@ impl Apic {
         }
     }
 
-    /// Time passes: `nanoseconds` of it, up to `tsc`.
-    pub(crate) fn pass(&mut self, nanoseconds: u64, tsc: u64) {
-        let expired = self.timer.pass(nanoseconds);
-        let reached = self.timer.reach(tsc);
-        if expired || reached {
+    /// Time passes, in ns.
+    pub(crate) fn pass(&mut self, nanoseconds: u64) {
+        if self.timer.pass(nanoseconds) {
             self.fire_timer();
         }
     }
@@ -266,14 +266,14 @@ impl Apic {
         }
     }
 
-    pub(crate) fn write_deadline(&mut self, deadline: u64, tsc: u64) -> Result<(), Fault> {
+    /// The guest's TSC comes to the deadline in so many ns.
+    pub(crate) fn write_deadline(&mut self, deadline: u64, wait: u64) -> Result<(), Fault> {
         if !self.made.tsc_deadline {
             return Err(Fault);
         }
-        self.timer.arm(deadline);
-        if self.timer.reach(tsc) {
-            self.fire_timer();
-        }
+        self.timer.arm(deadline, wait);
+        // What is not in the future has come.
+        self.pass(0);
         Ok(())
     }
 
@@ -285,12 +285,9 @@ impl Apic {
         }
     }
 
-    /// How long until the count matters, and at which TSC the deadline does.
-    pub(crate) fn next(&self) -> (Option<u64>, Option<u64>) {
-        if self.entries[&LVT_TIMER] & MASKED != 0 {
-            return (None, None);
-        }
-        let deadline = self.timer.deadline;
-        (self.timer.left, (deadline != 0).then_some(deadline))
+    /// How long until the timer matters.
+    pub(crate) fn next(&self) -> Option<u64> {
+        let masked = self.entries[&LVT_TIMER] & MASKED != 0;
+        self.timer.left.filter(|_| !masked)
     }
 }

@@ -7,8 +7,10 @@ use crate::input::{IDS, Input, Step};
 use crate::output::{Effect, Face, Fault, Output, Post};
 use crate::wire::{Waiting, targets};
 
-/// Guest TSC ticks a nanosecond.
-pub(crate) const TSC_RATE: u64 = 3;
+/// How long until the guest's TSC, of three ticks a nanosecond, comes to a deadline; 0 if it has.
+pub(crate) fn wait_for(deadline: u64, now: u64) -> u64 {
+    deadline.div_ceil(3).saturating_sub(now)
+}
 
 /// What the machine is made of.
 pub(crate) fn made(features: [bool; 3]) -> impl Iterator<Item = Made> {
@@ -77,12 +79,11 @@ impl Model {
     pub(crate) fn pass(&mut self, nanoseconds: u64) {
         self.now += nanoseconds;
         for apic in &mut self.apics {
-            apic.pass(nanoseconds, self.now * TSC_RATE);
+            apic.pass(nanoseconds);
         }
     }
 
     pub(crate) fn perform(&mut self, processor: usize, input: &Input) -> Output {
-        let tsc = self.now * TSC_RATE;
         let apic = &mut self.apics[processor];
         match input {
             Input::WritePage { offset, data } => {
@@ -126,7 +127,8 @@ impl Model {
                 Output::Nothing
             }
             Input::WriteDeadline(value) => {
-                Output::Value(apic.write_deadline(*value, tsc).map(|()| 0))
+                let wait = wait_for(*value, self.now);
+                Output::Value(apic.write_deadline(*value, wait).map(|()| 0))
             }
             Input::ReadDeadline => Output::Value(apic.read_deadline()),
             Input::Wait | Input::Write { .. } | Input::Read { .. } | Input::Command { .. } => {
@@ -152,7 +154,6 @@ impl Model {
 
     pub(crate) fn face(&self, processor: usize) -> Face {
         let apic = &self.apics[processor];
-        let (left, tsc_deadline) = apic.next();
         Face {
             base: apic.base,
             page: (apic.mode() == Mode::Xapic).then_some(apic.base >> 12 << 12),
@@ -164,8 +165,7 @@ impl Model {
             nmis: apic.nmis,
             ext_int: apic.ext_int(),
             waits: apic.waits,
-            deadline: left.map(|left| self.now + left),
-            tsc_deadline,
+            deadline: apic.next().map(|left| self.now + left),
         }
     }
 }

@@ -71,7 +71,6 @@ pub(crate) struct Face {
     pub(crate) nmis: u8,
     pub(crate) ext_int: bool,
     pub(crate) waits: bool,
-    /// When time must be looked at, and the TSC.
+    /// When time must be looked at.
     pub(crate) deadline: Option<u64>,
-    pub(crate) tsc_deadline: Option<u64>,
 }

@@ -11,7 +11,7 @@ use vapic::{
 
 use crate::apic::{self, PHYSICAL_BITS};
 use crate::input::Input;
-use crate::machine::{TSC_RATE, made};
+use crate::machine::{made, wait_for};
 use crate::output::{Brought, Effect, Face, Fate, Fault, Output, Post};
 
 /// What the model is about.
@@ -59,26 +59,24 @@ impl Real {
     pub(crate) fn look_at_the_clock(&mut self) {
         for apic in &mut self.apics {
             apic.advance(self.now);
-            apic.advance_tsc(self.now * TSC_RATE);
         }
     }
 
     /// Whether the clock is looked at by the APIC itself before the input takes effect: the host's
     /// duty is all else, and the registers that an interrupt's way leads through.
-    pub(crate) fn looks_itself(&self, processor: usize, input: &Input) -> bool {
+    pub(crate) fn looks_itself(input: &Input) -> bool {
         let hot = [apic::TPR, apic::EOI, apic::ICR, apic::SELF_IPI];
-        let in_deadline_mode = self.apics[processor].tsc_deadline().is_some();
-        !in_deadline_mode
-            && match input {
-                Input::WritePage { offset, .. } => !hot.contains(&(offset / 16)),
-                Input::WriteMsr { msr, .. } => !hot.contains(&msr.wrapping_sub(0x800)),
-                Input::ReadPage { .. } | Input::ReadMsr { .. } => true,
-                _ => false,
-            }
+        match input {
+            Input::WritePage { offset, .. } => !hot.contains(&(offset / 16)),
+            Input::WriteMsr { msr, .. } => !hot.contains(&msr.wrapping_sub(0x800)),
+            Input::ReadPage { .. } | Input::ReadMsr { .. } => true,
+            Input::WriteDeadline(_) | Input::ReadDeadline => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn perform(&mut self, processor: usize, input: &Input) -> Output {
-        let (now, tsc) = (self.now, self.now * TSC_RATE);
+        let now = self.now;
         let apic = &mut self.apics[processor];
         let output = match input {
             Input::WritePage { offset, data } => {
@@ -127,10 +125,11 @@ impl Real {
                 Output::Nothing
             }
             Input::WriteDeadline(value) => {
-                let written = apic.write_tsc_deadline(*value, tsc);
+                let due = now + wait_for(*value, now);
+                let written = apic.write_tsc_deadline(*value, due, now);
                 Output::Value(written.map(|()| 0).map_err(fault))
             }
-            Input::ReadDeadline => Output::Value(apic.read_tsc_deadline(tsc).map_err(fault)),
+            Input::ReadDeadline => Output::Value(apic.read_tsc_deadline(now).map_err(fault)),
             Input::Wait | Input::Write { .. } | Input::Read { .. } | Input::Command { .. } => {
                 Output::Nothing
             }
@@ -173,7 +172,6 @@ impl Real {
             ext_int: apic.ext_int(),
             waits: apic.is_waiting_for_start_up(),
             deadline: apic.deadline(),
-            tsc_deadline: apic.tsc_deadline(),
         }
     }
 }

@@ -40,6 +40,7 @@ impl Apic {
             0x18..=0x1F => of_32(&self.level),
             0x20..=0x27 => of_32(&self.requests),
             ESR => self.errors_shown,
+            LVT_LINT0 if self.lint0.is_some() => self.entries[&register] | REMOTE_IRR,
             LVT_CMCI | LVT_TIMER..=LVT_ERROR => self.entries[&register],
             TIMER_INITIAL => self.timer.initial,
             TIMER_CURRENT => self.timer.count(),
@@ -188,7 +189,7 @@ impl Apic {
         Effect::None
     }
 
-    /// §5.1: a guest cannot change a remote IRR, nor unmask while the APIC is disabled.
+    /// §5.1: a guest cannot unmask while the APIC is disabled.
     fn write_entry(&mut self, register: u32, value: u32) {
         let kept = match register {
             LVT_TIMER if self.made.tsc_deadline => 0x7_00FF,
@@ -197,8 +198,7 @@ impl Apic {
             LVT_ERROR => 0x1_00FF,
             _ => 0x1_07FF,
         };
-        let remote_irr = self.entries[&register] & REMOTE_IRR;
-        let mut entry = value & kept | remote_irr;
+        let mut entry = value & kept;
         if !self.software_enabled() {
             entry |= MASKED;
         }
@@ -207,7 +207,7 @@ impl Apic {
             LVT_TIMER => self.timer.set_mode(entry >> 17 & 3),
             LVT_LINT0 => {
                 if !self.is_lint0_level() {
-                    self.entries.insert(LVT_LINT0, entry & !REMOTE_IRR);
+                    self.lint0 = None;
                 }
                 self.look_at_lint0();
             }

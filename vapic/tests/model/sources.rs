@@ -35,9 +35,10 @@ impl Apic {
     /// LINT0 by level: one request until its end, for as long as the pin asks.
     pub(crate) fn look_at_lint0(&mut self) {
         let entry = self.entries[&LVT_LINT0];
-        let may = self.is_lint0_level() && entry & (MASKED | REMOTE_IRR) == 0;
-        if may && self.pins[0] && self.request(entry.to_le_bytes()[0], Trigger::Level) {
-            self.entries.insert(LVT_LINT0, entry | REMOTE_IRR);
+        let [vector, ..] = entry.to_le_bytes();
+        let may = self.is_lint0_level() && entry & MASKED == 0 && self.lint0.is_none();
+        if may && self.pins[0] && self.request(vector, Trigger::Level) {
+            self.lint0 = Some(vector);
         }
     }
 

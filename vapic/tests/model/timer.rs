@@ -6,7 +6,7 @@ pub(crate) struct Timer {
     pub(crate) divide: u32,
     /// Bits 18:17 of its entry.
     mode: u32,
-    /// ns until the count is zero, while it counts.
+    /// ns until the count is zero or the deadline has come, while one of them is under way.
     pub(crate) left: Option<u64>,
     /// IA32_TSC_DEADLINE.
     pub(crate) deadline: u64,
@@ -55,6 +55,9 @@ impl Timer {
 
     /// Ticks left, those that have begun among them.
     pub(crate) fn count(&self) -> u32 {
+        if counts(self.mode) != Counts::Ticks {
+            return 0;
+        }
         let ticks = self.left.unwrap_or(0).div_ceil(self.divisor());
         u32::try_from(ticks).expect("no more than there were")
     }
@@ -69,7 +72,9 @@ impl Timer {
     pub(crate) fn set_divide(&mut self, divide: u32) {
         let ticks = u64::from(self.count());
         self.divide = divide;
-        self.left = self.left.map(|_| ticks * self.divisor());
+        if counts(self.mode) == Counts::Ticks {
+            self.left = self.left.map(|_| ticks * self.divisor());
+        }
     }
 
     pub(crate) fn set_mode(&mut self, mode: u32) {
@@ -81,7 +86,7 @@ impl Timer {
         self.mode = mode;
     }
 
-    /// Lets time pass; whether the count came to zero, once or often.
+    /// Lets time pass; whether the count came to zero, once or often, or the deadline came.
     pub(crate) fn pass(&mut self, nanoseconds: u64) -> bool {
         let Some(left) = self.left else { return false };
         if nanoseconds < left {
@@ -93,21 +98,14 @@ impl Timer {
             1 => Some(period - (nanoseconds - left) % period),
             _ => None,
         };
+        self.deadline = 0;
         true
     }
 
-    pub(crate) fn arm(&mut self, deadline: u64) {
+    pub(crate) fn arm(&mut self, deadline: u64, wait: u64) {
         if counts(self.mode) == Counts::Tsc {
             self.deadline = deadline;
+            self.left = (deadline != 0).then_some(wait);
         }
-    }
-
-    /// The TSC comes to `tsc`; whether the deadline has come.
-    pub(crate) fn reach(&mut self, tsc: u64) -> bool {
-        let reached = self.deadline != 0 && self.deadline <= tsc;
-        if reached {
-            self.deadline = 0;
-        }
-        reached
     }
 }

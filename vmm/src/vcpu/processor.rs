@@ -25,10 +25,6 @@ pub struct Processor {
     sender: Sender,
     machine: Arc<Machine>,
     clock: Clock,
-    /// What the guest's TSC is ahead of the host's, as of the last write of IA32_TSC_DEADLINE.
-    tsc_offset: u64,
-    /// When IA32_TSC_DEADLINE will be reached, in ns, if it is armed.
-    tsc_deadline: u64,
     /// Taken from the mailbox and not yet handed to the loop.
     arrivals: Option<Arrivals>,
 }
@@ -52,8 +48,6 @@ impl Processor {
             sender,
             machine,
             clock,
-            tsc_offset: 0,
-            tsc_deadline: 0,
             arrivals: None,
         }
     }
@@ -70,27 +64,26 @@ impl Processor {
         self.clock.nanoseconds(self.clock.elapsed(at))
     }
 
-    fn guest_tsc(&self, at: Tsc) -> u64 {
-        at.0.wrapping_add(self.tsc_offset)
-    }
-
     /// The guest writes IA32_TSC_DEADLINE while its TSC is this much ahead of the host's.
     pub fn write_tsc_deadline(&mut self, value: u64, tsc_offset: u64, now: Tsc) {
-        self.tsc_offset = tsc_offset;
-        let tsc = self.guest_tsc(now);
-        let wait = self.clock.nanoseconds(value.saturating_sub(tsc));
-        self.tsc_deadline = self.time(now).saturating_add(wait);
+        let ticks = value.saturating_sub(now.0.wrapping_add(tsc_offset));
+        let time = self.time(now);
+        let due = match ticks {
+            0 => time,
+            // A nanosecond begun is waited for: the guest never sees its TSC short of the deadline.
+            ticks => self
+                .clock
+                .nanoseconds(self.clock.elapsed(now).saturating_add(ticks))
+                .saturating_add(1),
+        };
         // The exit is taken only where the processor has the mode, so there is no #GP.
-        let _ = self.apic.write_tsc_deadline(value, tsc);
+        let _ = self.apic.write_tsc_deadline(value, due, time);
     }
 
-    /// When time must be looked at, in ns: at the count's end or at the TSC deadline.
+    /// When time must be looked at, in ns.
     #[must_use]
-    pub fn deadline(&self) -> Option<u64> {
-        match self.apic.tsc_deadline() {
-            Some(_) => Some(self.tsc_deadline),
-            None => self.apic.deadline(),
-        }
+    pub const fn deadline(&self) -> Option<u64> {
+        self.apic.deadline()
     }
 
     /// The APIC's registers at a moment.
@@ -116,9 +109,6 @@ impl Processor {
     fn drain(&mut self, now: Tsc) {
         let time = self.time(now);
         self.apic.advance(time);
-        if self.apic.tsc_deadline().is_some() {
-            self.apic.advance_tsc(self.guest_tsc(now));
-        }
         let Some(mailbox) = self.sender.fabric().mailbox(self.index) else {
             return;
         };
@@ -166,7 +156,7 @@ impl Processor {
         self.before_access(now);
         let time = self.time(now);
         let result = match exit.index {
-            IA32_TSC_DEADLINE => self.apic.read_tsc_deadline(self.guest_tsc(now)),
+            IA32_TSC_DEADLINE => self.apic.read_tsc_deadline(time),
             msr => self.apic.read_msr(msr, time),
         };
         match result {
