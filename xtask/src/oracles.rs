@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::counted::Runner;
+use crate::logged::Figures;
 use crate::workspace::{self, cargo, program};
 
 /// Lines of `vapic` that its tests must reach, in percent; vm-superio, the best of the rust-vmm
@@ -13,8 +14,8 @@ const COVERAGE: &str = "96";
 /// The targets of `vapic/fuzz`.
 pub(crate) const FUZZ_TARGETS: [&str; 3] = ["apics", "snapshot", "msi_ioapic"];
 
-/// How the lines begin, or go on, that say what the fuzzer did.
-pub(crate) const FUZZ_FIGURES: &[&str] = &["DONE ", "Done ", "SUMMARY: "];
+/// What the fuzzer did.
+pub(crate) const FUZZ_FIGURES: Figures = Figures::All(&["DONE ", "Done ", "SUMMARY: "]);
 
 /// A workspace of its own, which the fuzzer's flags stay in.
 const FUZZ_FOLDER: &str = "vapic/fuzz";
