@@ -38,7 +38,7 @@ pub(crate) fn run(
     progress: Option<Duration>,
 ) -> anyhow::Result<Outcome> {
     let folder = workspace::target().join("logs");
-    let path = folder.join(format!("{}.log", name.replace([' ', ':'], "-")));
+    let path = folder.join(format!("{}.log", name.replace(": ", " ").replace(' ', "-")));
     let open = || {
         fs::create_dir_all(&folder)?;
         let file = File::create(&path)?;

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 
 use crate::logged::{self, Figures, Outcome};
+use crate::oracles::Interpreted;
 use crate::workspace::{self, cargo, must};
 use crate::{oracles, setup};
 
@@ -133,7 +134,9 @@ fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
     let nothing = || Ok(());
     let (_, mailbox) = oracles::loom("vapic", &["--test", "loom"]);
     let (_, kick) = oracles::loom("vmm", &["--lib", "kick::model"]);
-    let (_, miri) = oracles::miri(count(MIRI_CASES, hours), &[]);
+    let (_, miri) = oracles::miri(Interpreted::All {
+        cases: count(MIRI_CASES, hours),
+    });
     let mut runs = vec![
         run(
             Part::Differential,
