@@ -17,8 +17,16 @@ const PULSE: Duration = Duration::from_millis(200);
 /// How much of the end of a file the last lines are looked for in, in bytes.
 const TAIL: u64 = 8 << 10;
 
-/// Runs a command to its end and prints the lines of its output that have one of `figures` in them,
-/// or the last ones if it failed; each `progress`, if any, the line that it has come to.
+/// Which lines of an output are worth showing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Figures {
+    /// All that have one of these in them.
+    All(&'static [&'static str]),
+    /// The last that has this in it.
+    Last(&'static str),
+}
+
+/// Runs a command to its end and prints its figures, or the last lines of its output if it failed; each `progress`, if any, the line that it has come to.
 ///
 /// # Errors
 ///
@@ -26,11 +34,11 @@ const TAIL: u64 = 8 << 10;
 pub(crate) fn run(
     name: &str,
     mut command: Command,
-    figures: &[&str],
+    figures: Figures,
     progress: Option<Duration>,
 ) -> anyhow::Result<Outcome> {
     let folder = workspace::target().join("logs");
-    let path = folder.join(format!("{}.log", name.replace([' ', ':'], "-")));
+    let path = folder.join(format!("{}.log", name.replace(": ", " ").replace(' ', "-")));
     let open = || {
         fs::create_dir_all(&folder)?;
         let file = File::create(&path)?;
@@ -61,7 +69,7 @@ pub(crate) fn run(
     };
     let outcome = Outcome {
         succeeded: status.success(),
-        figures: lines_with(figures, BufReader::new(File::open(&path)?)),
+        figures: figures.of(BufReader::new(File::open(&path)?)),
         took: started.elapsed(),
     };
     if outcome.succeeded {
@@ -86,17 +94,23 @@ pub(crate) struct Outcome {
     pub(crate) took: Duration,
 }
 
-fn lines_with(figures: &[&str], mut from: impl BufRead) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = Vec::new();
-    while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
-        let text = String::from_utf8_lossy(&line);
-        if figures.iter().any(|figure| text.contains(figure)) {
-            lines.push(text.trim().to_owned());
+impl Figures {
+    fn of(self, mut from: impl BufRead) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut line = Vec::new();
+        while matches!(from.read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line);
+            match self {
+                Self::All(marks) if marks.iter().any(|mark| text.contains(mark)) => {
+                    lines.push(text.trim().to_owned());
+                }
+                Self::Last(mark) if text.contains(mark) => lines = vec![text.trim().to_owned()],
+                _ => {}
+            }
+            line.clear();
         }
-        line.clear();
+        lines
     }
-    lines
 }
 
 /// As many last lines as there are in the end of a file.
@@ -118,7 +132,7 @@ mod tests {
     fn sh(name: &str, script: &str) -> Outcome {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        run(name, command, &["DONE ", "total"], None).expect("sh starts")
+        run(name, command, Figures::All(&["DONE ", "total"]), None).expect("sh starts")
     }
 
     #[test]
@@ -130,9 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_figure_is_the_last_of_its_kind() {
+        let output = "1 operations\n2 operations\nseed 3\n";
+        let last = Figures::Last("operations").of(output.as_bytes());
+        assert_eq!(last, ["2 operations"]);
+        assert_eq!(Figures::Last("cov").of(output.as_bytes()), [""; 0]);
+    }
+
+    #[test]
     fn a_command_that_fails_is_one_that_failed() {
         assert!(!sh("logged test failure", "echo 'DONE '; exit 1").succeeded);
         let nowhere = Command::new("/nowhere/command");
-        assert!(run("logged test start", nowhere, &[], None).is_err());
+        assert!(run("logged test start", nowhere, Figures::Last(""), None).is_err());
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use step::Step;
 
 use crate::counted::{Count, Runner};
+use crate::oracles::Interpreted;
 use crate::workspace::{self, BARE_METAL, cargo};
 use crate::{oracles, setup};
 
@@ -125,12 +126,9 @@ fn steps(fast: bool) -> anyhow::Result<Vec<Step>> {
         Step::check("96 % of the lines of vapic", oracles::coverage())
             .needing(setup::coverage)
             .taking_minutes(),
-        Step::tests(
-            "vapic under Miri",
-            oracles::miri(1, oracles::LONG_UNDER_MIRI),
-        )
-        .needing(setup::miri)
-        .taking_minutes(),
+        Step::tests("vapic under Miri", oracles::miri(Interpreted::Bounded))
+            .needing(setup::miri)
+            .taking_minutes(),
     ];
     for target in oracles::FUZZ_TARGETS {
         let name = format!("fuzzing: {target}");

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::counted::{self, Count, Runner};
-use crate::logged;
+use crate::logged::{self, Figures};
 
 /// One part of the whole.
 pub(crate) struct Step {
@@ -20,8 +20,8 @@ pub(crate) struct Step {
 enum Kind {
     /// One test: whether the command succeeds.
     Check,
-    /// One test, of whose output only the lines with one of these are shown.
-    Logged(&'static [&'static str]),
+    /// One test, of whose output only these are shown.
+    Logged(Figures),
     /// As many tests as its runner says.
     Tests(Runner),
 }
@@ -33,11 +33,7 @@ impl Step {
     }
 
     /// A command that must succeed, and says much besides these.
-    pub(crate) fn logged(
-        name: impl Into<String>,
-        figures: &'static [&'static str],
-        command: Command,
-    ) -> Self {
+    pub(crate) fn logged(name: impl Into<String>, figures: Figures, command: Command) -> Self {
         Self::new(name, Kind::Logged(figures), command)
     }
 
@@ -115,7 +111,11 @@ mod tests {
         let step = |program| Step::check("step test", Command::new(program));
         assert_eq!(step("false").run(), one(false));
         assert_eq!(step("/nowhere/command").run(), one(false));
-        let step = Step::logged("step test nowhere", &[], Command::new("/nowhere/command"));
+        let step = Step::logged(
+            "step test nowhere",
+            Figures::All(&[]),
+            Command::new("/nowhere/command"),
+        );
         assert_eq!(step.run(), one(false));
     }
 }
