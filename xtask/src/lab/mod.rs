@@ -16,6 +16,7 @@ mod initramfs;
 mod inside;
 mod kernel;
 mod machine;
+mod pins;
 mod returned;
 mod tsc;
 
@@ -27,10 +28,10 @@ use clap::builder::PossibleValuesParser;
 
 use crate::{setup, workspace};
 
-use archive::{KERNELS, Pins};
 use inside::Inside;
 use kernel::Kernel;
 use machine::{Ending, Machine};
+use pins::{KERNELS, Pins};
 
 /// Options of `cargo xtask lab`.
 #[derive(clap::Args, Debug)]
