@@ -38,7 +38,10 @@ pub(super) enum Ending {
     /// Its command did, with this code.
     Exited(u8),
     /// It was ended after its time.
-    TimedOut,
+    TimedOut {
+        /// The end of what QEMU and the kernel said.
+        last_words: String,
+    },
     /// It was ended by a Ctrl-C.
     Interrupted,
     /// It did of itself, before its command.
@@ -83,13 +86,14 @@ impl Machine {
         let interrupted = Arc::new(AtomicBool::new(false));
         flag::register(SIGINT, interrupted.clone())?;
         let (status, streams) = attend(qemu, &sockets, out, err)?;
+        let last_words = last_words(&[&complaints, &console]);
         let ending = match exit_code(&String::from_utf8_lossy(&streams.result)) {
             Some(code) => Ending::Exited(code),
-            None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => Ending::TimedOut,
+            None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => {
+                Ending::TimedOut { last_words }
+            }
             None if interrupted.load(Ordering::Relaxed) => Ending::Interrupted,
-            None => Ending::NoResult {
-                last_words: last_words(&[&complaints, &console]),
-            },
+            None => Ending::NoResult { last_words },
         };
         Ok((ending, streams.out))
     }

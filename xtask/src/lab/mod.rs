@@ -121,8 +121,10 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
             }
             ExitCode::from(code)
         }
-        Ending::TimedOut => {
-            eprintln!("xtask: not done in {} s (--timeout)", args.timeout);
+        Ending::TimedOut { last_words } => {
+            let timeout = args.timeout;
+            eprintln!("xtask: not done in {timeout} s (--timeout); its console says:");
+            eprintln!("{last_words}");
             ExitCode::from(124)
         }
         Ending::Interrupted => ExitCode::from(130),
