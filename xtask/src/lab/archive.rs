@@ -1,114 +1,40 @@
-//! Debian packages: fetched by `apt-get download`, checked, unpacked once under `target/lab`.
-//!
-//! `resources/kernels.json` names each package with its version and SHA-256. The archive drops
-//! superseded versions; then the newest of the same family stands in, with a word about it.
+//! Debian's archive: packages fetched by `apt-get download`, checked, and unpacked once under
+//! `target/lab`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use anyhow::{Context, ensure};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::Unusable;
 use crate::workspace;
 
-/// The kernels that `resources/kernels.json` has.
-pub(super) const KERNELS: [&str; 2] = ["6.1", "6.12"];
-
-/// The packages of the lab.
-#[derive(Debug, Deserialize)]
-pub(super) struct Pins {
-    /// Its shell and small tools.
-    pub(super) busybox: Pin,
-    /// Its kernels, by version.
-    pub(super) kernels: BTreeMap<String, Pin>,
+/// Asks the archive what it has; only root may.
+pub(super) fn update() -> anyhow::Result<()> {
+    apt("apt-get", &["update"]).map(drop)
 }
 
-/// One package.
-#[derive(Debug, Deserialize)]
-pub(super) struct Pin {
-    package: String,
-    version: String,
-    /// Of the package file, in hexadecimal.
-    sha256: String,
-    /// Names of the packages that may stand in; a `*` is a number and what follows it to the `-`.
-    family: String,
+/// Whether this version of a package can be had.
+pub(super) fn knows(package: &str, version: &str) -> anyhow::Result<bool> {
+    let exact = format!("{package}={version}");
+    Ok(apt("apt-cache", &["show", &exact])?.status.success())
 }
 
-impl Pins {
-    /// As they are in `resources`.
-    pub(super) fn read() -> Self {
-        serde_json::from_str(include_str!("../../../resources/kernels.json"))
-            .expect("a test reads it")
-    }
-
-    /// The kernel of one of [`KERNELS`].
-    pub(super) fn kernel(&self, version: &str) -> &Pin {
-        &self.kernels[version]
-    }
+/// The names of the packages that begin so, one a line.
+pub(super) fn names(beginning: &str) -> anyhow::Result<String> {
+    let output = apt("apt-cache", &["pkgnames", beginning])?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-impl Pin {
-    /// The folder with the package's files, fetched if it is not there yet.
-    pub(super) fn unpacked(&self) -> anyhow::Result<PathBuf> {
-        let folder = folder_of(&self.package, &self.version);
-        if folder.is_dir() {
-            return Ok(folder);
-        }
-        let (package, version) = self.choose()?;
-        let folder = folder_of(&package, &version);
-        if !folder.is_dir() {
-            let pinned = (package == self.package && version == self.version)
-                .then_some(self.sha256.as_str());
-            fetch(&package, &version, pinned, &folder)?;
-        }
-        Ok(folder)
-    }
-
-    /// Package and version to fetch: the pinned one, or the newest that may stand in.
-    fn choose(&self) -> anyhow::Result<(String, String)> {
-        if let Some(choice) = self.known()? {
-            return Ok(choice);
-        }
-        // Where nothing was ever asked for, as in a fresh container, apt knows no package.
-        apt("apt-get", &["update"])?;
-        self.known()?.ok_or_else(|| {
-            let Self {
-                package, family, ..
-            } = self;
-            Unusable(format!(
-                "the package {package} is not in this host's archives, nor any {family}: add \
-                 Debian 12 and its security updates to the APT sources and run `apt-get update`, \
-                 or unpack the package with `dpkg -x` to {}",
-                folder_of(package, &self.version).display()
-            ))
-            .into()
-        })
-    }
-
-    fn known(&self) -> anyhow::Result<Option<(String, String)>> {
-        let Self {
-            package, version, ..
-        } = self;
-        let exact = format!("{package}={version}");
-        if apt("apt-cache", &["show", &exact])?.status.success() {
-            return Ok(Some((package.clone(), version.clone())));
-        }
-        let names = apt("apt-cache", &["pkgnames", stem(&self.family)])?.stdout;
-        let names = String::from_utf8_lossy(&names);
-        let Some(newest) = newest(&self.family, names.lines()) else {
-            return Ok(None);
-        };
-        let shown = apt("apt-cache", &["show", "--no-all-versions", newest])?.stdout;
-        let shown = String::from_utf8_lossy(&shown);
-        let version = shown
-            .lines()
-            .find_map(|line| line.strip_prefix("Version: "));
-        Ok(version.map(|version| (newest.to_owned(), version.to_owned())))
-    }
+/// The version of a package that would be installed.
+pub(super) fn version(package: &str) -> anyhow::Result<Option<String>> {
+    let output = apt("apt-cache", &["show", "--no-all-versions", package])?;
+    let shown = String::from_utf8_lossy(&output.stdout);
+    let mut lines = shown.lines();
+    let version = lines.find_map(|line| line.strip_prefix("Version: "));
+    Ok(version.map(str::to_owned))
 }
 
 /// A path in an unpacked package, where later releases of Debian have merged `/bin` and `/lib` into
@@ -121,8 +47,14 @@ pub(super) fn in_package(folder: &Path, path: &str) -> PathBuf {
     }
 }
 
-/// Downloads and unpacks a package; the folder appears only once it is whole.
-fn fetch(package: &str, version: &str, pinned: Option<&str>, folder: &Path) -> anyhow::Result<()> {
+/// Downloads and unpacks a package, whose SHA-256 must be the pinned one if there is one; the folder
+/// appears only once it is whole.
+pub(super) fn fetch(
+    package: &str,
+    version: &str,
+    pinned: Option<&str>,
+    folder: &Path,
+) -> anyhow::Result<()> {
     eprintln!("xtask: fetching the Debian package {package} {version}");
     fs::create_dir_all(lab())?;
     let work = tempfile::tempdir_in(lab())?;
@@ -197,28 +129,8 @@ fn apt(tool: &str, arguments: &[&str]) -> anyhow::Result<Output> {
     output_of(Command::new(tool).args(arguments))
 }
 
-/// What comes before the `*` of a family, which is the whole of it if there is none.
-fn stem(family: &str) -> &str {
-    family.split('*').next().unwrap_or(family)
-}
-
-/// The member of a family with the highest number.
-fn newest<'a>(family: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let Some((stem, rest)) = family.split_once('*') else {
-        return names.into_iter().find(|name| *name == family);
-    };
-    let number = |name: &str| -> Option<u32> {
-        let middle = name.strip_prefix(stem)?.strip_suffix(rest)?;
-        let digits = middle.split(|c: char| !c.is_ascii_digit()).next()?;
-        (!middle.contains('-')).then(|| digits.parse().ok())?
-    };
-    names
-        .filter_map(|name| Some((number(name)?, name)))
-        .max()
-        .map(|(_, name)| name)
-}
-
-fn folder_of(package: &str, version: &str) -> PathBuf {
+/// Where a package is unpacked.
+pub(super) fn folder_of(package: &str, version: &str) -> PathBuf {
     lab().join(format!("{package}_{version}"))
 }
 
@@ -229,39 +141,6 @@ fn lab() -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_pins_are_whole() {
-        let pins = Pins::read();
-        assert!(pins.kernels.keys().eq(&KERNELS));
-        for pin in pins.kernels.values().chain([&pins.busybox]) {
-            assert_eq!(pin.sha256.len(), 64, "{pin:?}");
-            assert!(
-                pin.sha256
-                    .bytes()
-                    .all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
-            );
-            let own = pin.package.as_str();
-            assert_eq!(newest(&pin.family, [own].into_iter()), Some(own));
-        }
-    }
-
-    #[test]
-    fn the_newest_of_a_family() {
-        let names = [
-            "linux-image-6.12.99+deb12-cloud-amd64",
-            "linux-image-6.12.117+deb12-cloud-amd64",
-            "linux-image-6.12.118+deb12-rt-amd64",
-            "linux-image-6.12.119+deb12-cloud-amd64-unsigned",
-            "linux-image-6.12.120-rt-cloud-amd64",
-            "linux-image-6.12-cloud-amd64",
-            "linux-image-6.13.200+deb12-cloud-amd64",
-        ];
-        let newest = |family| newest(family, names.into_iter());
-        assert_eq!(newest("linux-image-6.12.*-cloud-amd64"), Some(names[1]));
-        assert_eq!(newest("linux-image-6.1.0-*-cloud-amd64"), None);
-        assert_eq!(newest("linux-image-6.12-cloud-amd64"), Some(names[5]));
-    }
 
     #[test]
     fn the_digest_is_that_of_the_file() {

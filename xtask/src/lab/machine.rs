@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -38,7 +38,10 @@ pub(super) enum Ending {
     /// Its command did, with this code.
     Exited(u8),
     /// It was ended after its time.
-    TimedOut,
+    TimedOut {
+        /// The end of what QEMU and the kernel said.
+        last_words: String,
+    },
     /// It was ended by a Ctrl-C.
     Interrupted,
     /// It did of itself, before its command.
@@ -73,49 +76,26 @@ impl Machine {
         err: impl Write + Send,
     ) -> anyhow::Result<(Ending, Vec<u8>)> {
         let console = folder.join("console");
-        let complaints = folder.join("qemu");
         let sockets = PORTS.map(|port| folder.join(port));
-        let mut listeners = Vec::new();
-        for socket in &sockets {
-            listeners.push(UnixListener::bind(socket).context("no socket for the lab's machine")?);
-        }
         let mut qemu = self.command(&sockets, &console);
+        let complaints = folder.join("qemu");
         qemu.stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&complaints)?);
         // A Ctrl-C ends QEMU, and then us, in order.
         let interrupted = Arc::new(AtomicBool::new(false));
         flag::register(SIGINT, interrupted.clone())?;
-        let mut child = qemu
-            .spawn()
-            .with_context(|| format!("{:?} does not start", qemu.get_program()))?;
-        let (mut result, mut left_in_out) = (Vec::new(), Vec::new());
-        let status = thread::scope(|scope| {
-            let sinks: [Box<dyn Write + Send>; PORTS.len()] = [
-                Box::new(out),
-                Box::new(err),
-                Box::new(&mut result),
-                Box::new(&mut left_in_out),
-            ];
-            for (listener, sink) in listeners.iter().zip(sinks) {
-                scope.spawn(move || pass_on(listener, sink));
-            }
-            let status = child.wait();
-            for socket in &sockets {
-                // Ends the wait for a QEMU that did not get as far as connecting.
-                drop(UnixStream::connect(socket));
-            }
-            status
-        })?;
-        let ending = match exit_code(&String::from_utf8_lossy(&result)) {
+        let (status, streams) = attend(qemu, &sockets, out, err)?;
+        let last_words = last_words(&[&complaints, &console]);
+        let ending = match exit_code(&String::from_utf8_lossy(&streams.result)) {
             Some(code) => Ending::Exited(code),
-            None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => Ending::TimedOut,
+            None if matches!(status.code(), Some(TIMED_OUT | KILLED)) => {
+                Ending::TimedOut { last_words }
+            }
             None if interrupted.load(Ordering::Relaxed) => Ending::Interrupted,
-            None => Ending::NoResult {
-                last_words: last_words(&[&complaints, &console]),
-            },
+            None => Ending::NoResult { last_words },
         };
-        Ok((ending, left_in_out))
+        Ok((ending, streams.out))
     }
 
     /// The machine under `timeout`, which ends it even if nobody is left who would.
@@ -169,6 +149,48 @@ fn kernel_parameters(tsc_khz: u64) -> String {
 const TIMED_OUT: i32 = 124;
 const KILLED: i32 = 137;
 
+/// What came by the ports that are not passed on.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Streams {
+    result: Vec<u8>,
+    out: Vec<u8>,
+}
+
+/// Runs QEMU to its end, with a thread for each of its ports.
+fn attend(
+    mut qemu: Command,
+    sockets: &[PathBuf; PORTS.len()],
+    out: impl Write + Send,
+    err: impl Write + Send,
+) -> anyhow::Result<(ExitStatus, Streams)> {
+    let mut listeners = Vec::new();
+    for socket in sockets {
+        listeners.push(UnixListener::bind(socket).context("no socket for the lab's machine")?);
+    }
+    let mut child = qemu
+        .spawn()
+        .with_context(|| format!("{:?} does not start", qemu.get_program()))?;
+    let mut streams = Streams::default();
+    let status = thread::scope(|scope| {
+        let sinks: [Box<dyn Write + Send>; PORTS.len()] = [
+            Box::new(out),
+            Box::new(err),
+            Box::new(&mut streams.result),
+            Box::new(&mut streams.out),
+        ];
+        for (listener, sink) in listeners.iter().zip(sinks) {
+            scope.spawn(move || pass_on(listener, sink));
+        }
+        let status = child.wait();
+        for socket in sockets {
+            // Ends the wait for a QEMU that did not get as far as connecting.
+            drop(UnixStream::connect(socket));
+        }
+        status
+    })?;
+    Ok((status, streams))
+}
+
 /// Copies what comes by a port, as it comes.
 fn pass_on(listener: &UnixListener, mut to: impl Write) {
     let Ok((mut from, _)) = listener.accept() else {
@@ -186,6 +208,9 @@ fn pass_on(listener: &UnixListener, mut to: impl Write) {
     }
 }
 
+/// A kernel's panic fits, with its call trace.
+const LAST_LINES: usize = 50;
+
 /// The last lines of these files.
 fn last_words(files: &[&Path]) -> String {
     let mut words = String::new();
@@ -193,10 +218,98 @@ fn last_words(files: &[&Path]) -> String {
         let text = fs::read(file).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<_> = text.lines().collect();
-        for line in &lines[lines.len().saturating_sub(20)..] {
+        for line in &lines[lines.len().saturating_sub(LAST_LINES)..] {
             words.push_str(line.trim_end());
             words.push('\n');
         }
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a shell in QEMU's place; on each port comes what QEMU would say, and then the file
+    /// `$SAID` is there.
+    fn attended(script: &str, says: [&str; PORTS.len()]) -> (ExitStatus, [String; PORTS.len()]) {
+        let folder = tempfile::tempdir().unwrap();
+        let sockets = PORTS.map(|port| folder.path().join(port));
+        let said = folder.path().join("said");
+        let mut qemu = Command::new("sh");
+        qemu.args(["-c", script]).env("SAID", &said);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let (status, streams) = thread::scope(|scope| {
+            if says != [""; PORTS.len()] {
+                scope.spawn(|| {
+                    for (socket, text) in sockets.iter().zip(says) {
+                        say(socket, text);
+                    }
+                    File::create(&said).unwrap();
+                });
+            }
+            attend(qemu, &sockets, &mut out, &mut err)
+        })
+        .unwrap();
+        let came = [out, err, streams.result, streams.out];
+        (status, came.map(|bytes| String::from_utf8(bytes).unwrap()))
+    }
+
+    fn say(socket: &Path, text: &str) {
+        let mut stream = loop {
+            if let Ok(stream) = UnixStream::connect(socket) {
+                break stream;
+            }
+            thread::yield_now();
+        };
+        stream.write_all(text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn what_comes_by_a_port_goes_to_its_place() {
+        let says = ["to stdout", "to stderr", "exit 3\n", "an archive"];
+        let (status, came) = attended("until [ -e $SAID ]; do sleep 0.01; done", says);
+        assert!(status.success());
+        assert_eq!(came, says);
+    }
+
+    #[test]
+    fn a_machine_that_does_not_get_to_its_ports_is_not_waited_for() {
+        let (status, came) = attended("exit 1", [""; PORTS.len()]);
+        assert_eq!(status.code(), Some(1));
+        assert_eq!(came, [""; PORTS.len()]);
+    }
+
+    #[test]
+    fn its_time_is_limited_from_without() {
+        let machine = Machine {
+            kernel: "kernel".into(),
+            initramfs: "initramfs".into(),
+            cpus: 2,
+            memory: 512,
+            timeout: 7,
+        };
+        let command = machine.command(&PORTS.map(PathBuf::from), Path::new("console"));
+        assert_eq!(command.get_program(), "timeout");
+        let arguments: Vec<_> = command.get_args().collect();
+        assert_eq!(arguments[2], "7");
+        assert_eq!(arguments[3], QEMU);
+        let slow = "timeout --kill-after=5 0.1 sleep 100";
+        let (status, _) = attended(slow, [""; PORTS.len()]);
+        assert_eq!(status.code(), Some(TIMED_OUT));
+    }
+
+    #[test]
+    fn the_last_words_are_the_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let (short, long) = (folder.path().join("short"), folder.path().join("long"));
+        fs::write(&short, "no such machine\n").unwrap();
+        let lines: Vec<_> = (0..200).map(|line| format!("line {line}\r\n")).collect();
+        fs::write(&long, lines.concat()).unwrap();
+        let words = last_words(&[&short, &long, Path::new("/nowhere")]);
+        let words: Vec<_> = words.lines().collect();
+        assert_eq!(words.len(), 1 + LAST_LINES);
+        assert_eq!(words[..2], ["no such machine", "line 150"]);
+        assert_eq!(words.last(), Some(&"line 199"));
+    }
 }

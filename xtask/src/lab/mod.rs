@@ -16,6 +16,7 @@ mod initramfs;
 mod inside;
 mod kernel;
 mod machine;
+mod pins;
 mod returned;
 mod tsc;
 
@@ -27,10 +28,10 @@ use clap::builder::PossibleValuesParser;
 
 use crate::{setup, workspace};
 
-use archive::{KERNELS, Pins};
 use inside::Inside;
 use kernel::Kernel;
 use machine::{Ending, Machine};
+use pins::{KERNELS, Pins};
 
 /// Options of `cargo xtask lab`.
 #[derive(clap::Args, Debug)]
@@ -120,8 +121,10 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
             }
             ExitCode::from(code)
         }
-        Ending::TimedOut => {
-            eprintln!("xtask: not done in {} s (--timeout)", args.timeout);
+        Ending::TimedOut { last_words } => {
+            let timeout = args.timeout;
+            eprintln!("xtask: not done in {timeout} s (--timeout); its console says:");
+            eprintln!("{last_words}");
             ExitCode::from(124)
         }
         Ending::Interrupted => ExitCode::from(130),
