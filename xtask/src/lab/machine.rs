@@ -109,7 +109,7 @@ impl Machine {
                 "-machine",
                 "q35",
                 "-accel",
-                "tcg,thread=multi",
+                "tcg,thread=single",
                 "-cpu",
                 "max",
             ])
