@@ -308,7 +308,8 @@ pub const DEVIATIONS: &[Deviation] = &[
         Whose::UserSpace,
         [
             "A MOV to CR8 clears TPR[3:0] even if the class stays; without an irqchip KVM shows \
-             the class alone, so such a move is not seen.",
+             the class alone, at exits, so such a move is not seen, nor are several that end where \
+             they began without an exit between.",
             "kvm_set_cr8 (x86.c); lapic.md T17",
         ],
         evidence::cr8_same_class,

@@ -284,6 +284,10 @@ pub(super) fn task_priority_after_cr8(model: &Model, op: &Operation) -> Vec<Oper
                 None => accesses.wrmsr(0x808, tpr).list(),
             }
         }
+        // A second move back to this class, with no exit between, would not be seen either.
+        Action::WriteCr8(class) if class < 16 && tpr & 0xF != 0 => {
+            Accesses::of(op.processor).act(Action::Exit).list()
+        }
         _ => Vec::new(),
     }
 }
