@@ -110,7 +110,8 @@ impl Timer {
         };
         match left {
             None => true,
-            Some(left) => left <= self.duration(initial),
+            // A count of 0 is no count, and stops.
+            Some(left) => initial != 0 && left <= self.duration(initial),
         }
     }
 
