@@ -85,6 +85,22 @@ fn an_instruction_that_kvm_cannot_emulate_is_named_with_its_place() {
 }
 
 #[test]
+fn an_instruction_that_kvm_cannot_emulate_is_named() {
+    // Where ring 0 is not interpreted, KVM emulates what reaches a device's memory alone, and XRSTOR
+    // is not among it anywhere.
+    let guest = guest!(
+        state_from_nowhere,
+        r"
+            out   0x80, al
+            mov   ebx, 0xD0000000
+            xrstor [rbx]           // +7
+        "
+    );
+    let output = Vapic::guest(&guest, &JSON).run();
+    failed_at(&output, Elf::START + 7, "`xrstor [rbx]` (0f ae 2b)");
+}
+
+#[test]
 fn a_failed_run_writes_its_report_file_too() {
     let guest = guest!(
         triple_fault_to_file,

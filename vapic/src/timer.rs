@@ -119,7 +119,9 @@ impl Timer {
         self.expiry = left.map_or(NEVER, |left| now.saturating_add(left));
         match self.mode {
             TimerMode::OneShot | TimerMode::Periodic => {
-                tsc_deadline == 0 && left.is_none_or(|left| left <= self.duration(initial))
+                // A count of 0 is no count, and stops.
+                let fits = |left| initial != 0 && left <= self.duration(initial);
+                tsc_deadline == 0 && left.is_none_or(fits)
             }
             TimerMode::TscDeadline => {
                 let fits = left.is_some() == (tsc_deadline != 0);

@@ -159,6 +159,10 @@ fn what_no_apic_can_hold_is_refused() {
     refuse(|s| s.in_service.insert(0x42), SnapshotRefusal::Nesting);
     refuse(|s| s.spurious = 0xFF, SnapshotRefusal::Unmasked);
     refuse(|s| s.timer_remaining = Some(4001), SnapshotRefusal::Timer);
+    refuse(
+        |s| (s.timer_initial, s.timer_remaining) = (0, Some(0)),
+        SnapshotRefusal::Timer,
+    );
     refuse(|s| s.tsc_deadline = 1, SnapshotRefusal::Timer);
     refuse(|s| s.nmis = 3, SnapshotRefusal::Nmis);
     refuse(|s| s.base = 0xFEE0_0100, SnapshotRefusal::Disabled);
