@@ -15,6 +15,16 @@ use crate::{oracles, setup};
 /// How long the fuzzer has for one target.
 const FUZZING: Duration = Duration::from_secs(30);
 
+/// Kernels that are booted in the lab, each in another mode of the APICs.
+const LINUX: [(&str, &str); 2] = [("6.1", "x2apic"), ("6.12", "xapic")];
+
+/// A lab with room for a guest, and its time.
+const LAB: [&str; 4] = ["--memory", "2048", "--timeout", "300"];
+
+/// One workload for each kind of IPI.
+const WORKLOADS: &str = "vapic.only=munmap,membarrier_private,pthread_kill,futex_wake,backtrace_nmi \
+                         vapic.pages=1,33 vapic.iterations=5";
+
 /// Options of `cargo xtask test`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
@@ -136,7 +146,23 @@ fn steps(fast: bool) -> anyhow::Result<Vec<Step>> {
         let step = Step::logged(name, oracles::FUZZ_FIGURES, command);
         steps.push(step.needing(setup::fuzzer).taking_minutes());
     }
+    for (kernel, mode) in LINUX {
+        let name = format!("Linux {kernel} in the lab, {mode}");
+        steps.push(Step::check(name, linux_in_lab(kernel, mode)).taking_minutes());
+    }
     Ok(steps)
+}
+
+/// An unmodified Linux on the user-space APIC of stock KVM, shooting down TLBs. It fails if the guest
+/// does, if a delivery is lost, or if the guest counted other interrupts than were injected.
+fn linux_in_lab(kernel: &str, mode: &str) -> Command {
+    let image = format!("/kernels/{kernel}/vmlinuz");
+    let lab = ["xtask", "lab", "--kernel-version", kernel];
+    let run = ["--", "vapic", "run", "--linux", "--kernel", &image];
+    let mut command = cargo(&[&lab[..], &LAB, &run, &["--apic-mode", mode]].concat());
+    command.args(["--timeout", "180", "--report-file", "/tmp/report"]);
+    command.args(["--cmdline", WORKLOADS]);
+    command
 }
 
 /// A run of these packages' tests, the slow ones included unless `fast`.
