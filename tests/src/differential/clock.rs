@@ -44,7 +44,8 @@ impl Clock {
         let count = |access: Access| {
             let within = match access.door {
                 Door::Msr => true,
-                Door::Page(first, width) => first + u32::from(width) <= 4,
+                // However many bytes it takes beyond the register's four.
+                Door::Page(first, _) => first < 4,
             };
             access.register == Some(Register::TimerCurrentCount) && within
         };
