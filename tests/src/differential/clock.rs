@@ -100,7 +100,8 @@ impl Clock {
             return true;
         }
         let Some(start) = self.starts.get(&operation.processor) else {
-            return true;
+            // Nothing counts: the mode has no count, or none has been loaded.
+            return read == 0;
         };
         if !start.steady {
             return read <= start.count;
@@ -109,8 +110,8 @@ impl Clock {
         let before = |index: usize| stamp(index.saturating_sub(1));
         let nanoseconds = |units: u32| u64::from(units) * 1024 * 1_000_000 / tsc_khz;
         // An operation happens between the stamp before it and its own.
-        let least = nanoseconds(before(at).wrapping_sub(stamp(start.at)).saturating_sub(1));
-        let most = nanoseconds(stamp(at).wrapping_sub(before(start.at)).saturating_add(1));
+        let least = nanoseconds(elapsed(before(at), stamp(start.at)).saturating_sub(1));
+        let most = nanoseconds(elapsed(stamp(at), before(start.at)).saturating_add(1));
         let least = least - least / DRIFT;
         let most = most + most / DRIFT;
         let lowest = start.count.saturating_sub(most / start.divisor + 2);
@@ -119,7 +120,83 @@ impl Clock {
     }
 }
 
+/// From one stamp to another; stamps of two processors may disagree on the order of neighbours.
+const fn elapsed(later: u32, earlier: u32) -> u32 {
+    match later.wrapping_sub(earlier) {
+        backwards if backwards >> 31 != 0 => 0,
+        units => units,
+    }
+}
+
 /// What the divide configuration register divides by.
 pub(super) const fn divisor(register: u32) -> u64 {
     1 << (((register >> 1 & 4 | register & 3) + 1) & 7)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::differential::operation::Outcome;
+
+    /// One unit of a stamp is 1000 ns then.
+    const KHZ: u64 = 1_024_000;
+    const READ: Operation = Operation {
+        processor: 0,
+        action: Action::ReadMsr(0x839),
+    };
+
+    /// Whether a timer started by operation 0 with a count of a million may show this in operation 2.
+    fn allows(read: u64, stamps: [u32; 3]) -> bool {
+        let start = Start {
+            at: 0,
+            count: 1_000_000,
+            divisor: 1,
+            steady: true,
+        };
+        let clock = Clock {
+            starts: HashMap::from([(0, start)]),
+        };
+        let answers = answers(read, stamps);
+        clock.allows(&READ, 2, &answers, KHZ)
+    }
+
+    fn answers(read: u64, stamps: [u32; 3]) -> Answers {
+        let mut outcomes = vec![Outcome::default(); 3];
+        outcomes[2].value = read;
+        Answers {
+            outcomes,
+            stamps: stamps.to_vec(),
+            pages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_count_is_right_if_the_guests_own_stamps_allow_it() {
+        // Between 9 and 21 units have passed, a thousandth of drift beside.
+        let stamps = [100, 110, 120];
+        for (read, right) in [
+            (991_011, false),
+            (991_010, true),
+            (985_000, true),
+            (978_977, true),
+            (978_976, false),
+            (0, false),
+        ] {
+            assert_eq!(allows(read, stamps), right, "{read}");
+        }
+    }
+
+    #[test]
+    fn stamps_that_are_out_of_order_are_of_the_same_moment() {
+        assert!(allows(1_000_000, [100, 99, 100]));
+        assert!(!allows(900_000, [100, 99, 100]));
+    }
+
+    #[test]
+    fn a_timer_that_was_not_started_shows_nothing() {
+        let clock = Clock::default();
+        let shows = |read| clock.allows(&READ, 2, &answers(read, [0; 3]), KHZ);
+        assert!(shows(0));
+        assert!(!shows(1));
+    }
 }

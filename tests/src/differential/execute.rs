@@ -21,8 +21,8 @@ use super::model::Traits;
 use super::operation::{Action, Operation, Outcome};
 use super::wire::{self, ADDRESS, Header, MAGIC};
 
-/// Longest run of a script: thousands of times what one takes.
-const LIMIT: Duration = Duration::from_secs(240);
+/// Longest run of a script: many times what one takes, and less than its timers that never expire.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A bound on what one operation can have delivered: one IPI to each of four processors.
 const INTERRUPTS_PER_OPERATION: u64 = 8;
