@@ -1,18 +1,18 @@
 //! Builds a VM, runs it to its end, and hands out what was observed.
 
-use std::os::fd::{AsRawFd, RawFd};
+mod vcpus;
+
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use kvm_bindings::CpuId;
 use kvm_ioctls::{VcpuFd, VmFd};
-use vapic::{Config, Fabric, Features, LocalApic};
+use vapic::Fabric;
 use vm_memory::{Bytes, GuestAddress};
-use vmm_sys_util::timerfd::TimerFd;
 
-use crate::boot::{self, Entry, Kernel};
+use crate::boot::{self, Kernel};
 use crate::chipset::{Chipset, Delivery, Facts, Intr};
 use crate::devices::Console;
 use crate::events::EventLoop;
@@ -22,9 +22,8 @@ use crate::memory::{self, GuestMemory};
 use crate::observe::{Clock, Ledger, Observer, Tsc};
 use crate::seats::Seats;
 use crate::sender::Sender;
-use crate::vcpu::{
-    self, ApicPage, Finished, HaltPoll, HostTraits, KernelVcpu, Ports, Processor, ResetState, Vcpu,
-};
+use crate::vcpu::{self, ApicPage, Finished, HostTraits};
+use vcpus::{Apics, Loop, VcpuBuilder};
 
 /// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
 pub const MAX_VCPUS: u32 = 255;
@@ -93,12 +92,6 @@ pub struct Vm {
     _vm: Arc<VmFd>,
     fabric: Option<Arc<Fabric>>,
     timeout: Option<Duration>,
-}
-
-/// The loop of a vCPU, before its thread starts.
-enum Loop {
-    Userspace(Box<Vcpu>),
-    Kernel(Box<KernelVcpu>),
 }
 
 /// What is left of a run.
@@ -336,137 +329,3 @@ impl Drop for EndOnPanic<'_> {
 }
 
 const NO_TSC: &str = "KVM does not tell the rate of the time-stamp counter";
-
-/// What every vCPU of a VM is made with.
-struct VcpuBuilder<'a> {
-    host: &'a Host,
-    traits: HostTraits,
-    recipe: Recipe,
-    entry: Entry,
-    supported: CpuId,
-    machine: &'a Arc<Machine>,
-    observer: &'a Observer,
-}
-
-type UserspaceVcpus = (Vec<(VcpuFd, Loop)>, Vec<RawFd>);
-
-/// How the user-space APICs of a VM are made.
-#[derive(Clone, Copy)]
-struct Apics {
-    physical_bits: u8,
-    features: Features,
-}
-
-impl Apics {
-    fn of(supported: &CpuId, traits: HostTraits) -> Self {
-        Self {
-            physical_bits: leaf(supported, 0x8000_0008).map_or(36, |eax| eax.to_le_bytes()[0]),
-            features: Features {
-                tsc_deadline: traits.tsc_deadline_exits,
-                ..Features::default()
-            },
-        }
-    }
-
-    const fn config(self, id: u32) -> Config {
-        let Self {
-            physical_bits,
-            features,
-        } = self;
-        Config {
-            id,
-            bootstrap: id == 0,
-            physical_bits,
-            features,
-        }
-    }
-
-    fn fabric(self, vcpus: u32) -> anyhow::Result<Arc<Fabric>> {
-        let identity = |id| LocalApic::new(self.config(id)).identity();
-        Ok(Fabric::new((0..vcpus).map(identity))?)
-    }
-}
-
-impl VcpuBuilder<'_> {
-    /// Gives a new vCPU its CPUID, and to the first one the kernel's entry state.
-    fn prepare(&self, index: u32, fd: &VcpuFd) -> anyhow::Result<CpuId> {
-        kvm::prepare_vcpu(self.host, fd)?;
-        let cpuid = self.recipe.cpuid_for(&self.supported, index)?;
-        fd.set_cpuid2(&cpuid)
-            .context("KVM refuses the CPUID table")?;
-        Ok(cpuid)
-    }
-
-    fn enter_kernel(&self, index: u32, fd: &VcpuFd) -> anyhow::Result<()> {
-        if index == 0 {
-            self.entry
-                .apply(fd)
-                .context("KVM refuses the entry state")?;
-        }
-        Ok(())
-    }
-
-    fn ports(&self) -> Ports {
-        Ports::new(Arc::clone(self.machine), self.observer.marker_port())
-    }
-
-    fn kernel_vcpus(&self, fds: Vec<VcpuFd>) -> anyhow::Result<Vec<(VcpuFd, Loop)>> {
-        (0..)
-            .zip(fds)
-            .map(|(index, fd)| {
-                self.prepare(index, &fd)?;
-                self.enter_kernel(index, &fd)?;
-                let vcpu = KernelVcpu::new(self.ports(), self.observer.ledger(index as usize));
-                Ok((fd, Loop::Kernel(Box::new(vcpu))))
-            })
-            .collect()
-    }
-
-    fn userspace_vcpus(
-        &self,
-        fds: Vec<VcpuFd>,
-        apics: Apics,
-        fabric: &Arc<Fabric>,
-        seats: &Arc<Seats>,
-    ) -> anyhow::Result<UserspaceVcpus> {
-        let host_cpus = thread::available_parallelism().map_or(1, usize::from);
-        let halt_poll = HaltPoll::new(fds.len(), host_cpus);
-        let mut vcpus = Vec::new();
-        let mut timers = Vec::new();
-        for (index, fd) in (0..).zip(fds) {
-            let cpuid = self.prepare(index, &fd)?;
-            let reset = ResetState::of_new(&fd, leaf(&cpuid, 1).unwrap_or(0))
-                .context("KVM refuses to tell the reset state")?;
-            self.enter_kernel(index, &fd)?;
-            let timer = TimerFd::new().context("cannot create a timer")?;
-            timers.push(timer.as_raw_fd());
-            let processor = Processor::new(
-                index as usize,
-                apics.config(index),
-                Sender::new(Arc::clone(fabric), Arc::clone(seats), Some(index as usize)),
-                Arc::clone(self.machine),
-                self.observer.ledger(index as usize),
-                self.observer.clock(),
-            );
-            let vcpu = Vcpu::new(
-                processor,
-                self.ports(),
-                reset,
-                timer,
-                halt_poll,
-                self.traits,
-            );
-            vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
-        }
-        Ok((vcpus, timers))
-    }
-}
-
-/// EAX of a CPUID leaf.
-fn leaf(cpuid: &CpuId, function: u32) -> Option<u32> {
-    cpuid
-        .as_slice()
-        .iter()
-        .find(|entry| entry.function == function)
-        .map(|entry| entry.eax)
-}
