@@ -278,7 +278,7 @@ pub fn probe(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let text = if args.json {
         serde_json::to_string(&report)? + "\n"
     } else {
-        report.to_string()
+        format!("{report}\n")
     };
     Output::Stdout.write(&text)?;
     Ok(ExitCode::SUCCESS)
