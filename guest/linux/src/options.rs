@@ -1,0 +1,181 @@
+//! What the kernel command line asks for: words that begin with `vapic.`.
+//!
+//! The kernel takes a word with a dot for a parameter of a module and leaves it alone.
+//!
+//! | word | meaning | default |
+//! |---|---|---|
+//! | `vapic.only=munmap,futex_wake` | these workloads | all |
+//! | `vapic.sharers=1,3` | so many threads beside the one that acts | 1, and all others |
+//! | `vapic.pages=1,33,512` | so many pages, where it matters | 1, 33 and 512 |
+//! | `vapic.iterations=200` | repetitions of each operation | 10 |
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::workload::Workload;
+
+const PREFIX: &str = "vapic.";
+
+/// What shall be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Which workloads.
+    pub(crate) only: Vec<Workload>,
+    /// How many threads share, if not the default of this machine.
+    sharers: Option<Vec<usize>>,
+    /// How many pages.
+    pub(crate) pages: Vec<usize>,
+    /// How often each operation is done.
+    pub(crate) iterations: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            only: Workload::ALL.to_vec(),
+            sharers: None,
+            // One page; the most that Linux drops one by one; one whole page table.
+            pages: vec![1, 33, 512],
+            // Where vCPUs share host processors, a shootdown waits for a time slice of each target.
+            iterations: 10,
+        }
+    }
+}
+
+/// Most repetitions, and most pages: beyond them nothing new is learned.
+const MOST: usize = 1_000_000;
+
+/// A word that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invalid {
+    word: String,
+    wanted: String,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { word, wanted } = self;
+        write!(f, "'{word}' on the command line: give {wanted}")
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl Options {
+    /// Reads a command line; words that are not ours are left to others.
+    pub(crate) fn parse(line: &str) -> Result<Self, Invalid> {
+        let mut options = Self::default();
+        for word in line.split_whitespace() {
+            let Some(ours) = word.strip_prefix(PREFIX) else {
+                continue;
+            };
+            let invalid = |wanted: String| Invalid {
+                word: word.to_owned(),
+                wanted,
+            };
+            let (key, value) = ours.split_once('=').unwrap_or((ours, ""));
+            let number = |least| list(value, |number: &usize| (least..=MOST).contains(number));
+            match key {
+                "only" => {
+                    options.only = list(value, |_| true).ok_or_else(|| {
+                        let names = Workload::ALL.map(Workload::name).join(",");
+                        invalid(format!("{PREFIX}only= some of {names}"))
+                    })?;
+                }
+                "sharers" => {
+                    options.sharers = Some(number(0).ok_or_else(|| {
+                        invalid(format!("{PREFIX}sharers= numbers, such as 1,3"))
+                    })?);
+                }
+                "pages" => {
+                    options.pages = number(1).ok_or_else(|| {
+                        invalid(format!("{PREFIX}pages= numbers from 1 to {MOST}"))
+                    })?;
+                }
+                "iterations" => {
+                    options.iterations = match number(1).as_deref() {
+                        Some(&[iterations]) => iterations,
+                        _ => {
+                            let wanted = format!("{PREFIX}iterations= a number from 1 to {MOST}");
+                            return Err(invalid(wanted));
+                        }
+                    };
+                }
+                _ => {
+                    let known = ["only", "sharers", "pages", "iterations"];
+                    let known = known.map(|key| format!("{PREFIX}{key}=")).join(", ");
+                    return Err(invalid(format!("one of {known}")));
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    /// How many threads share, on a machine with so many processors: never more than there are
+    /// others.
+    pub(crate) fn sharers(&self, cpus: usize) -> Vec<usize> {
+        let others = cpus.saturating_sub(1);
+        match &self.sharers {
+            Some(asked) => asked.iter().copied().filter(|&n| n <= others).collect(),
+            // No other processor: what the operation costs where nobody is to be told.
+            None if others == 0 => vec![0],
+            None => [1]
+                .into_iter()
+                .chain((others > 1).then_some(others))
+                .collect(),
+        }
+    }
+}
+
+fn list<T: FromStr>(value: &str, accept: impl Fn(&T) -> bool) -> Option<Vec<T>> {
+    value
+        .split(',')
+        .map(|item| item.parse().ok().filter(&accept))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(line: &str) -> String {
+        Options::parse(line).expect_err("invalid").to_string()
+    }
+
+    #[test]
+    fn words_of_others_are_left_alone() {
+        let line = "console=ttyS0 quiet vapicx.only=9 nox2apic";
+        assert_eq!(Options::parse(line), Ok(Options::default()));
+    }
+
+    #[test]
+    fn words_are_followed() {
+        let line = "vapic.only=munmap,mprotect vapic.pages=1 vapic.iterations=7 vapic.sharers=1,3";
+        let options = Options::parse(line).expect("valid");
+        assert_eq!(options.only, [Workload::Munmap, Workload::Mprotect]);
+        assert_eq!(
+            (options.pages.as_slice(), options.iterations),
+            (&[1][..], 7)
+        );
+        assert_eq!(options.sharers(4), [1, 3]);
+        assert_eq!(options.sharers(2), [1]);
+    }
+
+    #[test]
+    fn every_machine_has_its_sharers() {
+        let options = Options::default();
+        assert_eq!(options.sharers(1), [0]);
+        assert_eq!(options.sharers(2), [1]);
+        assert_eq!(options.sharers(4), [1, 3]);
+        assert_eq!(options.sharers(8), [1, 7]);
+    }
+
+    #[test]
+    fn a_wrong_word_is_named_with_the_way_out() {
+        assert!(message("vapic.only=munmap,x").contains("some of munmap,mprotect"));
+        assert!(message("vapic.iterations=0").contains("a number from 1 to"));
+        assert!(message("vapic.iterations=1,2").contains("'vapic.iterations=1,2'"));
+        assert!(message("vapic.pages=").contains("vapic.pages= numbers"));
+        assert!(message("vapic.color=red").contains("one of vapic.only=, vapic.sharers="));
+    }
+}
