@@ -11,6 +11,7 @@ pub mod devices;
 pub mod events;
 pub mod kvm;
 pub mod layout;
+pub mod linux;
 pub mod machine;
 pub mod memory;
 pub mod observe;
