@@ -8,7 +8,7 @@ use crate::{setup, workspace};
 
 /// Builds the command and lets it take its tour; its exit code is ours.
 pub(crate) fn run() -> anyhow::Result<ExitCode> {
-    setup::bare_metal_target()?;
+    setup::guest_targets()?;
     workspace::must(workspace::build_vapic())?;
     let mut vapic = Command::new(workspace::vapic_path());
     vapic.args(["run", "--cpus", "4"]);

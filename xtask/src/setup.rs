@@ -6,20 +6,22 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::workspace::{BARE_METAL, cargo, must, program};
+use crate::workspace::{BARE_METAL, STATIC_LINUX, cargo, must, program};
 
-/// Makes sure that code can be built for the bare metal.
-pub(crate) fn bare_metal_target() -> anyhow::Result<()> {
-    let mut rustc = program("rustc");
-    let output = rustc
-        .args(["--print", "target-libdir", "--target", BARE_METAL])
-        .output()
-        .context("there is no rustc: install Rust, see https://rustup.rs")?;
-    let folder = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() && Path::new(folder.trim_end()).is_dir() {
-        return Ok(());
+/// Makes sure that the guests can be built, each for its target.
+pub(crate) fn guest_targets() -> anyhow::Result<()> {
+    for target in [BARE_METAL, STATIC_LINUX] {
+        let mut rustc = program("rustc");
+        let output = rustc
+            .args(["--print", "target-libdir", "--target", target])
+            .output()
+            .context("there is no rustc: install Rust, see https://rustup.rs")?;
+        let folder = String::from_utf8_lossy(&output.stdout);
+        if !(output.status.success() && Path::new(folder.trim_end()).is_dir()) {
+            rustup(&["target", "add", target])?;
+        }
     }
-    rustup(&["target", "add", BARE_METAL])
+    Ok(())
 }
 
 /// Makes sure that the code can be formatted and checked.

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 
 /// Runs everything; the last line printed is `N passed, N failed`.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    setup::bare_metal_target()?;
+    setup::guest_targets()?;
     setup::checkers()?;
     let mut total = Count::default();
     let mut failures = Vec::new();

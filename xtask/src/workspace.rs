@@ -9,6 +9,9 @@ use anyhow::{Context, ensure};
 /// The target that the guest, and `vapic` without its standard library, are built for.
 pub(crate) const BARE_METAL: &str = "x86_64-unknown-none";
 
+/// The target that the init of the Linux guest is built for: static, as there is no library there.
+pub(crate) const STATIC_LINUX: &str = "x86_64-unknown-linux-musl";
+
 /// The workspace's folder.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

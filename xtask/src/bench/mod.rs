@@ -39,7 +39,7 @@ enum Part {
 
 /// Measures everything; a goal that is missed is shown, and is no failure.
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    setup::bare_metal_target()?;
+    setup::guest_targets()?;
     let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
     println!("{}", machine::describe());
     if wanted(Part::Instructions) {
