@@ -171,7 +171,7 @@ fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
 
 /// What the guests run on.
 fn release_build() -> anyhow::Result<()> {
-    setup::bare_metal_target()?;
+    setup::guest_targets()?;
     must(workspace::build_vapic())
 }
 

@@ -97,7 +97,7 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
             Err(error) => eprintln!("xtask: /kernels/{version} will be missing: {error:#}"),
         }
     }
-    setup::bare_metal_target()?;
+    setup::guest_targets()?;
     workspace::must(build_static_vapic())?;
 
     let folder = tempfile::tempdir()?;
