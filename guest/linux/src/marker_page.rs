@@ -46,14 +46,19 @@ pub(crate) fn open() -> io::Result<()> {
 }
 
 /// Writes bytes to the channel, from a thread that is pinned: each processor has a line of its own
-/// there.
+/// there. Eight at a time: each write is an exit, and what happens meanwhile is at a phase's edge.
 pub(crate) fn write(bytes: &[u8]) {
     let page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
         return;
     }
-    for &byte in bytes {
-        // SAFETY: the page is mapped for good, and the device takes any byte.
+    let (words, rest) = bytes.as_chunks();
+    for &word in words {
+        // SAFETY: the page is mapped for good and aligned, and the device takes any bytes.
+        unsafe { page.cast::<u64>().write_volatile(u64::from_le_bytes(word)) }
+    }
+    for &byte in rest {
+        // SAFETY: as above.
         unsafe { page.write_volatile(byte) }
     }
 }

@@ -9,7 +9,7 @@
 //!    Nothing here allocates memory, which the kernel would take back by IPIs of its own.
 //! 5. The process sleeps for 10 ms, so that every IPI under way has arrived.
 //! 6. /proc/interrupts is read, *inner after*; `end` to the VMM with the difference of the inner
-//!    ones; /proc/interrupts is read once more, *outer after*.
+//!    ones; once what was under way then has arrived, /proc/interrupts is read again, *outer after*.
 //!
 //! What was counted between an outer and its inner reading is the *edge*: the VMM may or may not
 //! have counted it in the phase. Almost always it is nothing, and then the two counts must be equal;
@@ -187,6 +187,8 @@ impl Phase {
         interrupts.read(after)?;
         let latency = Latency::of(&mut durations).context("no iterations")?;
         self.end(marker, latency, after, before);
+        // What was injected before the mark is counted once its processor has run.
+        thread::sleep(QUIET);
         interrupts.read(outer_after)?;
 
         let edge = before.since(outer_before).and(&outer_after.since(after));

@@ -2,8 +2,9 @@
 //! injections by vector, in each phase and on each vCPU.
 //!
 //! The guest reads its rows just inside the phase's two marks, so what is injected between a mark
-//! and its reading is in our count alone. It tells how much it counted there as the *edge*; an excess
-//! of ours within the edge is explained by it, and anything else is a difference.
+//! and its reading is in our count alone, and so is what is injected before the last mark and not
+//! handled by then. It tells how much it counted there as the *edge*; an excess of ours within the
+//! edge is explained by it, and anything else is a difference.
 
 use serde::Serialize;
 
