@@ -4,7 +4,8 @@
 //!
 //! 1. The sharers start, and the operation is done twice unmeasured.
 //! 2. The process sleeps until nothing but timer interrupts happened for 10 ms: *outer before*.
-//! 3. `begin` to the VMM, then /proc/interrupts is read: *inner before*.
+//! 3. `begin` to the VMM, then, once what was under way has arrived, /proc/interrupts is read: *inner
+//!    before*.
 //! 4. The operation is prepared and done, as often as asked. Only doing it is timed, all is counted.
 //!    Nothing here allocates memory, which the kernel would take back by IPIs of its own.
 //! 5. The process sleeps for 10 ms, so that every IPI under way has arrived.
@@ -176,6 +177,8 @@ impl Phase {
 
         quiet(&mut interrupts, before, outer_before)?;
         marker.begin(name, format_args!("{labels}"));
+        // What was injected before the mark is counted once its processor has run.
+        thread::sleep(QUIET);
         interrupts.read(before)?;
         for _ in 0..self.iterations {
             operation.prepare()?;
@@ -187,7 +190,7 @@ impl Phase {
         interrupts.read(after)?;
         let latency = Latency::of(&mut durations).context("no iterations")?;
         self.end(marker, latency, after, before);
-        // What was injected before the mark is counted once its processor has run.
+        // As at the beginning.
         thread::sleep(QUIET);
         interrupts.read(outer_after)?;
 
