@@ -13,8 +13,8 @@
 //!    ones; once what was under way then has arrived, /proc/interrupts is read again, *outer after*.
 //!
 //! What was counted between an outer and its inner reading is the *edge*: the VMM may or may not
-//! have counted it in the phase. Almost always it is nothing, and then the two counts must be equal;
-//! otherwise the VMM is told with a line `result edge`.
+//! have counted it in the phase. If it is nothing, the two counts must be equal; otherwise the VMM is
+//! told with a line `result edge`.
 
 use std::process::ExitCode;
 use std::thread;
