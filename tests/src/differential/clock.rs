@@ -93,10 +93,13 @@ impl Clock {
         tsc_khz: u64,
     ) -> bool {
         let read = answers.outcomes[at].value;
-        if !matches!(
-            operation.action,
-            Action::ReadPage(_, 4) | Action::ReadMsr(_) | Action::ExchangePage(..)
-        ) {
+        let is_whole = match operation.action {
+            Action::ReadPage(address, width) => address & 0xF == 0 && width == 4,
+            Action::ReadMsr(_) | Action::ExchangePage(..) => true,
+            _ => false,
+        };
+        // A part of a count tells too little, and what lies beyond it is undefined.
+        if !is_whole {
             return true;
         }
         let Some(start) = self.starts.get(&operation.processor) else {
