@@ -52,13 +52,14 @@ impl Clock {
         reads && model.access(operation).is_some_and(count)
     }
 
-    /// Follows an operation that is about to be executed as number `at`.
-    pub(super) fn follow(&mut self, model: &Model, operation: &Operation, at: usize) {
+    /// Follows operation `at`, before the model executes it: one that faults has set nothing.
+    pub(super) fn follow(&mut self, model: &Model, operation: &Operation, at: usize, faults: bool) {
         let processor = operation.processor;
         if model.apic(processor).mode() == Mode::Disabled {
             self.starts.remove(&processor);
         }
         let access = model.access(operation).filter(Access::is_whole);
+        let access = access.filter(|_| !faults);
         let Some((index, value)) = access.and_then(|access| Some((access.index, access.written?)))
         else {
             return;
@@ -139,7 +140,9 @@ pub(super) const fn divisor(register: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::differential::Traits;
     use crate::differential::operation::Outcome;
+    use crate::differential::setup::PAGE;
 
     /// One unit of a stamp is 1000 ns then.
     const KHZ: u64 = 1_024_000;
@@ -193,6 +196,34 @@ mod tests {
     fn stamps_that_are_out_of_order_are_of_the_same_moment() {
         assert!(allows(1_000_000, [100, 99, 100]));
         assert!(!allows(900_000, [100, 99, 100]));
+    }
+
+    #[test]
+    fn a_write_that_faults_stops_no_timer() {
+        let traits = Traits {
+            physical_bits: 46,
+            tsc_deadline: true,
+            future_tsc: 0,
+            keeps_in_service: true,
+        };
+        let model = Model::new(1, traits);
+        let deadline = Operation {
+            processor: 0,
+            action: Action::WritePage(PAGE + (LVT_TIMER << 4), 4, u64::from(DEADLINE_MODE | 0x40)),
+        };
+        for faults in [false, true] {
+            let start = Start {
+                at: 0,
+                count: 1,
+                divisor: 1,
+                steady: true,
+            };
+            let mut clock = Clock {
+                starts: HashMap::from([(0, start)]),
+            };
+            clock.follow(&model, &deadline, 1, faults);
+            assert_eq!(clock.starts.is_empty(), !faults);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn compare(
     let mut clock = Clock::default();
     for (at, operation) in script.iter().enumerate() {
         let (of_ours, of_kernel) = (&ours.outcomes[at], &kernel.outcomes[at]);
-        clock.follow(&model, operation, at);
+        clock.follow(&model, operation, at, of_ours.fault != 0);
         let is_count = Clock::is_asked(&model, operation);
         let counts_are_right = [ours, kernel]
             .iter()
