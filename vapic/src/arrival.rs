@@ -45,14 +45,15 @@ pub struct Arrivals {
 const HIGHEST: u8 = 3;
 
 impl LocalApic {
-    /// Takes all that waits in the mailbox; `each` learns what became of every vector.
+    /// Takes all that waits in the mailbox; `each` learns of every vector how it came and what
+    /// became of it.
     ///
     /// Returns the arrivals that are no vectors, if there were any.
     #[inline(always)]
     pub fn drain(
         &mut self,
         mailbox: &Mailbox,
-        mut each: impl FnMut(u8, Acceptance),
+        mut each: impl FnMut(u8, Trigger, Acceptance),
     ) -> Option<Arrivals> {
         if !mailbox.holds_any_but_highest() {
             if !mailbox.has_edge(HIGHEST) {
@@ -78,11 +79,11 @@ impl LocalApic {
         &mut self,
         index: u8,
         mailbox: &Mailbox,
-        each: &mut impl FnMut(u8, Acceptance),
+        each: &mut impl FnMut(u8, Trigger, Acceptance),
     ) {
         let word = mailbox.take_edge(index);
         *self.requests.word_mut(index) = word;
-        Bits { index, word }.for_each(|vector| each(vector, Acceptance::Accepted));
+        Bits { index, word }.for_each(|vector| each(vector, Trigger::Edge, Acceptance::Accepted));
     }
 
     /// The longer way: still a short one for the vectors of devices, if there is nothing else.
@@ -90,7 +91,7 @@ impl LocalApic {
     fn drain_longer(
         &mut self,
         mailbox: &Mailbox,
-        mut each: impl FnMut(u8, Acceptance),
+        mut each: impl FnMut(u8, Trigger, Acceptance),
     ) -> Option<Arrivals> {
         match mailbox.only_edge() {
             // The lowest word has illegal vectors too.
@@ -106,7 +107,7 @@ impl LocalApic {
     fn drain_all(
         &mut self,
         mailbox: &Mailbox,
-        mut each: impl FnMut(u8, Acceptance),
+        mut each: impl FnMut(u8, Trigger, Acceptance),
     ) -> Option<Arrivals> {
         let signals = mailbox.take_signals();
         // INIT goes first: it disables the APIC, which then refuses vectors that came before it.
@@ -132,16 +133,16 @@ impl LocalApic {
         &mut self,
         mut arrived: Bits,
         trigger: Trigger,
-        each: &mut impl FnMut(u8, Acceptance),
+        each: &mut impl FnMut(u8, Trigger, Acceptance),
     ) {
         if !self.spurious.enabled() {
-            return arrived.for_each(|vector| each(vector, Acceptance::Disabled));
+            return arrived.for_each(|vector| each(vector, trigger, Acceptance::Disabled));
         }
         let illegal = arrived.below_16();
         if illegal.word != 0 {
             self.note_error(ErrorStatus::new().with_receive_illegal_vector(true));
             arrived.word &= !illegal.word;
-            illegal.for_each(|vector| each(vector, Acceptance::IllegalVector));
+            illegal.for_each(|vector| each(vector, trigger, Acceptance::IllegalVector));
         }
         let Bits { index, word } = arrived;
         let requests = self.requests.word_mut(index);
@@ -157,6 +158,7 @@ impl LocalApic {
             let was_set = merged >> (vector & 63) & 1 != 0;
             each(
                 vector,
+                trigger,
                 if was_set {
                     Acceptance::Merged
                 } else {

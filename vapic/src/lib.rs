@@ -40,7 +40,7 @@
 //! router.deliver(&message, |index, _posted| assert_eq!(index, 1 /* wake its thread */));
 //!
 //! // The target's thread takes it, injects it, and sees its end.
-//! target.drain(&fabric.mailboxes()[1], |_vector, _acceptance| {});
+//! target.drain(&fabric.mailboxes()[1], |_vector, _trigger, _acceptance| {});
 //! assert_eq!(target.acknowledge(), Some(0x40));
 //! let effect = target.write_page(0xB0, &[0; 4], 0);
 //! assert_eq!(effect, Effect::Ended { vector: 0x40, level: false });

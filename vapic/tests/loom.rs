@@ -60,7 +60,7 @@ struct Taken {
 
 impl Taken {
     fn drain(&mut self, apic: &mut LocalApic, fabric: &Fabric) {
-        let each = |vector, acceptance| self.vectors.push((vector, acceptance));
+        let each = |vector, _, acceptance| self.vectors.push((vector, acceptance));
         self.arrivals
             .extend(apic.drain(&fabric.mailboxes()[0], each));
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::kvm::ApicModel;
+use crate::trace::Policy;
 use crate::vm::{CommandLine, MAX_VCPUS};
 
 /// See every IPI of a guest: its targets, and what its exits cost.
@@ -24,6 +25,10 @@ pub struct Cli {
 pub enum Command {
     /// Run a guest on the user-space Local APIC and report its IPIs.
     Run(RunArgs),
+    /// Make the report of a recorded run again, from its trace.
+    Report(ReportArgs),
+    /// Feed the accesses of a recorded run through fresh APICs, and compare every answer.
+    Replay(ReplayArgs),
     /// Say what a value of the interrupt command register means.
     Decode(DecodeArgs),
     /// Say what this host's KVM can do for us.
@@ -64,6 +69,21 @@ pub struct RunArgs {
     /// Write the report to this file instead of standard output.
     #[arg(long, value_name = "PATH")]
     pub report_file: Option<PathBuf>,
+    /// Keep every event of the run in this file, for `report`, `export` and `replay`.
+    #[arg(long, value_name = "PATH")]
+    pub trace: Option<PathBuf>,
+    /// What happens when events come faster than they are written.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        requires = "trace"
+    )]
+    pub trace_policy: TracePolicy,
+    /// Largest size of the trace; what comes after that is lost.
+    #[arg(long, value_name = "SIZE", default_value = "4G", requires = "trace", value_parser = parse_size)]
+    pub trace_limit: u64,
     /// How long a timed scenario lasts, in seconds.
     #[arg(long, value_name = "N", value_parser = parse_seconds)]
     pub seconds: Option<f64>,
@@ -138,6 +158,47 @@ pub enum ReportFormat {
     Table,
     /// JSON for programs; the guest's console then goes to standard error.
     Json,
+}
+
+/// What happens when events come faster than they are written.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub enum TracePolicy {
+    /// Whole records are dropped and counted.
+    #[default]
+    Drop,
+    /// The guest waits.
+    Wait,
+}
+
+impl From<TracePolicy> for Policy {
+    fn from(policy: TracePolicy) -> Self {
+        match policy {
+            TracePolicy::Drop => Self::Drop,
+            TracePolicy::Wait => Self::Wait,
+        }
+    }
+}
+
+/// Options of `vapic report`.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArgs {
+    /// The trace.
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report to this file instead of standard output.
+    #[arg(long, value_name = "PATH")]
+    pub report_file: Option<PathBuf>,
+}
+
+/// Options of `vapic replay`.
+#[derive(Args, Clone, Debug)]
+pub struct ReplayArgs {
+    /// The trace.
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
 }
 
 /// Options of `vapic decode`.

@@ -1,25 +1,31 @@
 //! What each command does.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+mod offline;
+mod output;
+
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::ValueEnum;
 
 use crate::boot::{Initramfs, Kernel};
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
+use output::{Output, OutputFile};
+
 use crate::devices::Console;
 use crate::instruction;
 use crate::kvm::{Host, probe};
 use crate::linux::initramfs::INITRAMFS;
 use crate::machine::Ending;
-use crate::observe::Kind;
-use crate::observe::report::{self, ApicKind, Report, Waiting};
-use crate::vcpu::Fatal;
+use crate::observe::report::{self, ApicKind, Report, TraceFacts, Waiting};
+use crate::observe::{Kind, Tsc};
+use crate::trace::{self, End, Finished, Options};
+use crate::vcpu::{ApicPage, Fatal};
 use crate::vm::{Run, Vm, VmConfig};
+pub use offline::{replay, report};
 
 /// What is said of a guest that reset the machine: those that panic do so.
 const RESET: &str = "the guest reset the machine: see the end of its console";
@@ -30,6 +36,15 @@ pub enum InputError {
     /// The report file cannot be written.
     #[error("cannot write the report to {path:?}: give a path in an existing, writable folder")]
     ReportFile {
+        /// The path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The trace cannot be written.
+    #[error("cannot write the trace to {path:?}: give a path in an existing, writable folder")]
+    TraceFile {
         /// The path.
         path: PathBuf,
         /// The reason.
@@ -55,8 +70,20 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let kernel = args.kernel.clone().map_or(Kernel::Embedded, Kernel::File);
     // Opened first: a report that cannot be written must not be found out after the run.
     let mut output = Output::open(args.report_file.clone())?;
-    let vm = build(args, kernel).inspect_err(|_| output.discard())?;
-    let report = collect(args, vm.run()?);
+    let trace = match &args.trace {
+        Some(path) => Some(
+            OutputFile::open(path.clone())
+                .map_err(|(path, source)| InputError::TraceFile { path, source })
+                .inspect_err(|_| output.discard())?,
+        ),
+        None => None,
+    };
+    let facts = facts(args);
+    let vm = build(args, kernel, trace.as_ref(), &facts).inspect_err(|_| {
+        output.discard();
+        trace.iter().for_each(OutputFile::discard);
+    })?;
+    let report = collect(args, facts, vm.run()?);
     output.write(&match args.report {
         ReportFormat::Table => report.to_table(),
         ReportFormat::Json => report.to_json(),
@@ -67,7 +94,12 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(report.outcome.exit_code()))
 }
 
-fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
+fn build(
+    args: &RunArgs,
+    kernel: Kernel,
+    trace: Option<&OutputFile>,
+    facts: &report::Run,
+) -> anyhow::Result<Vm> {
     let host = Host::open()?;
     if args.cpus as usize > host.max_vcpus() {
         return Err(InputError::TooManyVcpus {
@@ -91,6 +123,12 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
         },
         blobs: Vec::new(),
         timeout: args.timeout.map(Duration::from_secs_f64),
+        trace: trace.map(|trace| Options {
+            file: Arc::clone(&trace.file),
+            policy: args.trace_policy.into(),
+            limit: args.trace_limit,
+            run: facts.clone(),
+        }),
     };
     Vm::new(&host, &config)
 }
@@ -102,36 +140,13 @@ fn initramfs(args: &RunArgs) -> Option<Initramfs> {
     given.or_else(|| args.linux.then(own))
 }
 
-fn collect(args: &RunArgs, run: Run) -> Report {
+/// What is known of a run before it begins.
+fn facts(args: &RunArgs) -> report::Run {
     let name = |mode: ApicMode| {
         mode.to_possible_value()
             .map(|value| value.get_name().to_owned())
     };
-    let ending = match &run.ending {
-        Ending::Guest(_) | Ending::PowerOff => report::Ending::Guest,
-        Ending::DebugExit(code) => report::Ending::Code(code.to_le_bytes()[0]),
-        Ending::Reset => report::Ending::Error(RESET.to_owned()),
-        Ending::TimedOut => report::Ending::Error(format!(
-            "the guest did not end within {} s (--timeout)",
-            args.timeout.unwrap_or_default()
-        )),
-        Ending::Interrupted => report::Ending::Interrupted,
-        Ending::Failed {
-            vcpu,
-            position,
-            fatal,
-        } => report::Ending::Error(format!(
-            "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}{}",
-            position.rip,
-            position.mode,
-            instruction::at(position, &run.memory)
-                .filter(|_| *fatal == Fatal::InternalError)
-                .map_or_else(String::new, |instruction| format!(" {instruction}"))
-        )),
-        Ending::Host(text) => report::Ending::Error(text.clone()),
-    };
-    let clock = run.observer.clock();
-    let facts = report::Run {
+    report::Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         apic: match args.apic {
             Apic::Userspace => ApicKind::Userspace,
@@ -153,13 +168,76 @@ fn collect(args: &RunArgs, run: Run) -> Report {
             .map_or_else(String::new, |path| path.display().to_string()),
         cpus: args.cpus as usize,
         memory_bytes: args.memory(),
+        tsc_khz: 0,
+        duration_ns: 0,
+        host: report::Host::read(),
+        trace: None,
+        ending: report::Ending::default(),
+    }
+}
+
+fn collect(args: &RunArgs, facts: report::Run, mut run: Run) -> Report {
+    let clock = run.observer.clock();
+    let waiting: Vec<_> = run.waiting.iter().map(waiting).collect();
+    let mut facts = report::Run {
         tsc_khz: clock.khz(),
         duration_ns: clock.nanoseconds(clock.elapsed(run.ended)),
-        host: report::Host::read(),
-        ending,
+        ending: ending(args, &run),
+        ..facts
     };
-    let waiting: Vec<_> = run.waiting.iter().map(waiting).collect();
+    if let Some(trace) = run.trace.take() {
+        facts.trace = Some(TraceFacts {
+            records: trace.records,
+            lost_records: trace.lost,
+        });
+        end_trace(trace, &run, &mut facts, &waiting);
+    }
     Report::collect(facts, &run.observer, &run.ledgers, &waiting)
+}
+
+/// Writes the end of the trace; a trace that cannot be written spoils the run.
+fn end_trace(trace: Finished, run: &Run, facts: &mut report::Run, waiting: &[Waiting]) {
+    let page = |(page, left): (&Option<_>, &Tsc)| {
+        page.as_ref()
+            .map(|page: &ApicPage| trace::Page::new(*left, page))
+    };
+    let end = End {
+        ending: facts.ending.clone(),
+        duration_ns: facts.duration_ns,
+        waiting: waiting.to_vec(),
+        records: trace.records,
+        lost_records: trace.lost,
+        pages: run.apics.iter().zip(&run.left).map(page).collect(),
+    };
+    if let Err(error) = trace.end(&end) {
+        facts.ending = report::Ending::Error(format!("cannot write the trace: {error}"));
+    }
+}
+
+fn ending(args: &RunArgs, run: &Run) -> report::Ending {
+    match &run.ending {
+        Ending::Guest(_) | Ending::PowerOff => report::Ending::Guest,
+        Ending::DebugExit(code) => report::Ending::Code(code.to_le_bytes()[0]),
+        Ending::Reset => report::Ending::Error(RESET.to_owned()),
+        Ending::TimedOut => report::Ending::Error(format!(
+            "the guest did not end within {} s (--timeout)",
+            args.timeout.unwrap_or_default()
+        )),
+        Ending::Interrupted => report::Ending::Interrupted,
+        Ending::Failed {
+            vcpu,
+            position,
+            fatal,
+        } => report::Ending::Error(format!(
+            "vCPU {vcpu} stopped at RIP {:#x} in {}: {fatal}{}",
+            position.rip,
+            position.mode,
+            instruction::at(position, &run.memory)
+                .filter(|_| *fatal == Fatal::InternalError)
+                .map_or_else(String::new, |instruction| format!(" {instruction}"))
+        )),
+        Ending::Host(text) => report::Ending::Error(text.clone()),
+    }
 }
 
 fn waiting(mailbox: &vapic::Waiting) -> Waiting {
@@ -185,67 +263,6 @@ fn waiting(mailbox: &vapic::Waiting) -> Waiting {
         .with(Kind::StartUp, u64::from(start_up) + u64::from(start_ups))
         .with(Kind::Smi, u64::from(smi) + u64::from(smis))
         .with(Kind::Other, u64::from(ext_int) + u64::from(ext_ints))
-}
-
-/// Where the report goes.
-enum Output {
-    Stdout,
-    File {
-        path: PathBuf,
-        file: File,
-        /// It did not exist before.
-        new: bool,
-    },
-}
-
-impl Output {
-    fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
-        let Some(path) = path else {
-            return Ok(Self::Stdout);
-        };
-        // What an earlier run wrote stays until there is something to put in its place.
-        let new = !path.exists();
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path);
-        match opened {
-            Ok(file) => Ok(Self::File { path, file, new }),
-            Err(source) => Err(InputError::ReportFile { path, source }),
-        }
-    }
-
-    /// Nothing will be written: leaves no trace of a file that was not there.
-    fn discard(&self) {
-        if let Self::File {
-            path, new: true, ..
-        } = self
-        {
-            let _ = std::fs::remove_file(path);
-        }
-    }
-
-    fn write(&mut self, text: &str) -> anyhow::Result<()> {
-        match self {
-            // A reader that has seen enough, such as `head`, is no error.
-            Self::Stdout => match io::stdout().write_all(text.as_bytes()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-                other => other.context("cannot write the report"),
-            },
-            Self::File { path, file, .. } => {
-                replace(file, text).with_context(|| format!("cannot write the report to {path:?}"))
-            }
-        }
-    }
-}
-
-fn replace(file: &mut File, text: &str) -> io::Result<()> {
-    // A device or a pipe has no length to set.
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    file.write_all(text.as_bytes())
 }
 
 /// `vapic decode`.

@@ -19,5 +19,6 @@ pub mod memory;
 pub mod observe;
 pub mod seats;
 pub mod sender;
+pub mod trace;
 pub mod vcpu;
 pub mod vm;

@@ -11,6 +11,7 @@ use vmm::boot::BootError;
 use vmm::cli::{Cli, Command};
 use vmm::command;
 use vmm::memory::MemoryError;
+use vmm::trace::{NoReplay, TraceError};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -20,6 +21,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => command::run(&cli.run),
         Some(Command::Run(args)) => command::run(&args),
+        Some(Command::Report(args)) => command::report(&args),
+        Some(Command::Replay(args)) => command::replay(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
     };
@@ -27,7 +30,9 @@ fn main() -> ExitCode {
         eprintln!("vapic: {error:#}");
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
-            || error.is::<command::InputError>();
+            || error.is::<command::InputError>()
+            || error.is::<TraceError>()
+            || error.is::<NoReplay>();
         ExitCode::from(if from_user { 2 } else { 1 })
     })
 }

@@ -51,9 +51,9 @@ impl Sender {
                 return;
             };
             ledger.sending(target, message, id);
-            ledger.posted(target, message, mailbox.post(message));
+            ledger.posted(target, message, id, mailbox.post(message));
             if Some(target) != *own {
-                ledger.kicked(seats.kick(target));
+                ledger.kicked(target, id, seats.kick(target));
             }
         });
     }

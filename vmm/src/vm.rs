@@ -4,6 +4,7 @@ mod vcpus;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,9 +20,10 @@ use crate::events::EventLoop;
 use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
 use crate::machine::{Ending, Machine};
 use crate::memory::{self, GuestMemory};
-use crate::observe::{Clock, Ledger, Observer, Tsc};
+use crate::observe::{Clock, Ledger, Observer, Tsc, report};
 use crate::seats::Seats;
 use crate::sender::Sender;
+use crate::trace::{self, ApicFacts, Tracer};
 use crate::vcpu::{self, ApicPage, Finished, HostTraits};
 use vcpus::{Apics, Loop, VcpuBuilder};
 
@@ -49,6 +51,8 @@ pub struct VmConfig {
     pub blobs: Vec<Blob>,
     /// How long it may run.
     pub timeout: Option<Duration>,
+    /// Where and how its events are kept.
+    pub trace: Option<trace::Options>,
 }
 
 /// What a kernel is told on its command line.
@@ -92,6 +96,7 @@ pub struct Vm {
     _vm: Arc<VmFd>,
     fabric: Option<Arc<Fabric>>,
     timeout: Option<Duration>,
+    tracer: Option<trace::Writer>,
 }
 
 /// What is left of a run.
@@ -102,6 +107,10 @@ pub struct Run {
     pub ledgers: Vec<Ledger>,
     /// The APIC of each vCPU as it was left, unless KVM does not tell.
     pub apics: Vec<Option<ApicPage>>,
+    /// When the APIC of each vCPU was as it was left.
+    pub left: Vec<Tsc>,
+    /// Its trace, but for the end.
+    pub trace: Option<trace::Finished>,
     /// What was observed besides.
     pub observer: Observer,
     /// What still waits in each vCPU's mailbox; empty on KVM's own APIC.
@@ -175,6 +184,10 @@ impl Vm {
         let seats = Arc::new(Seats::new(config.vcpus as usize));
         let supported = host.supported_cpuid()?;
         let apics = Apics::of(&supported, traits);
+        let tracer = match &config.trace {
+            Some(options) => Some(begin_trace(options, config, &observer, apics, &fds)?),
+            None => None,
+        };
         let fabric = match config.apic {
             ApicModel::Kernel => None,
             ApicModel::Userspace => Some(apics.fabric(config.vcpus)?),
@@ -226,6 +239,7 @@ impl Vm {
             _vm: vm,
             fabric,
             timeout: config.timeout,
+            tracer,
         })
     }
 
@@ -243,12 +257,15 @@ impl Vm {
             fabric,
             memory,
             timeout,
+            tracer,
             _vm,
         } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
         let mut events =
             EventLoop::new(&machine, timers, timeout).context("cannot set up the event loop")?;
-        let finished: Vec<Finished> = thread::scope(|scope| {
+        let stop_tracing = AtomicBool::new(false);
+        let (finished, trace) = thread::scope(|scope| {
+            let tracer = tracer.map(|writer| scope.spawn(|| writer.run(&stop_tracing)));
             let mut running = Vec::new();
             for (index, (fd, body)) in threads.into_iter().enumerate() {
                 let thread_machine = Arc::clone(&machine);
@@ -274,11 +291,13 @@ impl Vm {
             if let Err(error) = events.run() {
                 machine.end(Ending::Host(format!("the event loop failed: {error}")));
             }
-            running
+            let finished: Vec<Finished> = running
                 .into_iter()
                 // A thread that panicked has said so itself, and ended the machine.
                 .filter_map(|thread| thread.join().ok())
-                .collect()
+                .collect();
+            stop_tracing.store(true, Ordering::Release);
+            (finished, tracer.and_then(|thread| thread.join().ok()))
         });
         let ended = Tsc::now();
         let waiting = fabric.map_or_else(Vec::new, |fabric| {
@@ -293,20 +312,58 @@ impl Vm {
             .context("the event loop ended before the machine")?;
         // The timers close after the event loop has let go of them.
         drop(events);
-        let (ledgers, apics) = finished
-            .into_iter()
-            .map(|Finished { ledger, apic, .. }| (ledger, apic))
-            .unzip();
+        let (mut ledgers, mut apics, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        for vcpu in finished {
+            ledgers.push(vcpu.ledger);
+            apics.push(vcpu.apic);
+            left.push(vcpu.left);
+        }
         Ok(Run {
             ending,
             ledgers,
             apics,
+            left,
+            trace,
             observer,
             waiting,
             ended,
             memory,
         })
     }
+}
+
+/// Makes the rings and writes what is known of the run.
+fn begin_trace(
+    options: &trace::Options,
+    config: &VmConfig,
+    observer: &Observer,
+    apics: Apics,
+    fds: &[VcpuFd],
+) -> anyhow::Result<trace::Writer> {
+    let clock = observer.clock();
+    let offsets: Result<_, _> = fds.iter().map(kvm::tsc_offset).collect();
+    let header = trace::Header {
+        run: report::Run {
+            tsc_khz: clock.khz(),
+            ..options.run.clone()
+        },
+        clock: trace::ClockFacts {
+            start: clock.start().0,
+            khz: clock.khz(),
+            guest_offsets: offsets.unwrap_or_default(),
+        },
+        policy: options.policy,
+        apic: (config.apic == ApicModel::Userspace).then(|| ApicFacts::of(&apics.config(0))),
+    };
+    let Tracer {
+        vcpus,
+        devices,
+        marks,
+        mut writer,
+    } = Tracer::new(options, fds.len());
+    writer.begin(&header).context("cannot write the trace")?;
+    observer.record_to(vcpus, devices, marks);
+    Ok(writer)
 }
 
 #[expect(unsafe_code, reason = "KVM is given host memory to map into the guest")]

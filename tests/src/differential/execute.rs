@@ -156,6 +156,7 @@ impl Bench {
     ) -> anyhow::Result<Answers> {
         let place = Place::of(script.len());
         let config = VmConfig {
+            trace: None,
             kernel: boot::Kernel::Embedded,
             initramfs: None,
             command_line: CommandLine::WithFacts("scenario=script mode=xapic".into()),

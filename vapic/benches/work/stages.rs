@@ -82,9 +82,9 @@ pub(crate) fn drain_acknowledge(machine: &mut Machine) {
 fn take(machine: &mut Machine) {
     if let Some(mailbox) = machine.fabric.mailbox(TARGET) {
         let taken = &mut machine.taken;
-        let arrivals = machine
-            .target
-            .drain(mailbox, |vector, acceptance| *taken = (vector, acceptance));
+        let arrivals = machine.target.drain(mailbox, |vector, _, acceptance| {
+            *taken = (vector, acceptance)
+        });
         if arrivals.is_some() {
             machine.read = u64::MAX;
         }

@@ -292,7 +292,7 @@ impl Machine {
         let enabled =
             apic.identity().software_enabled && apic.mode() != Mode::Disabled && !waiting.init;
         let mut seen = 0;
-        let arrivals = apic.drain(mailbox, |vector, acceptance| {
+        let arrivals = apic.drain(mailbox, |vector, _, acceptance| {
             seen += 1;
             assert_eq!(acceptance == Acceptance::Disabled, !enabled);
             let illegal = enabled && vector < 16;

@@ -255,7 +255,7 @@ impl Machine {
     pub(crate) fn drain(&mut self, cpu: usize) -> Drained {
         let mailbox = &self.fabric.mailboxes()[cpu];
         let mut vectors = Vec::new();
-        let arrivals = self.apics[cpu].drain(mailbox, |vector, acceptance| {
+        let arrivals = self.apics[cpu].drain(mailbox, |vector, _, acceptance| {
             vectors.push((vector, acceptance));
         });
         assert!(mailbox.is_empty(), "a drain takes everything");

@@ -41,10 +41,10 @@ impl Machine {
     fn deliver(&mut self, pins: Pins) {
         for pin in pins.iter() {
             let message = self.board.ioapic.message(pin).unwrap();
-            self.device.deliver(&message, |_, _| {});
+            self.device.deliver(&message, |_, _, _| {});
         }
         for (apic, mailbox) in self.apics.iter_mut().zip(self.fabric.mailboxes()) {
-            apic.drain(mailbox, |_, _| {});
+            apic.drain(mailbox, |_, _, _| {});
         }
     }
 

@@ -196,7 +196,7 @@ fn deliver(router: &mut Router, message: &InterruptMessage) -> Vec<(usize, Post)
 
 fn drained(apic: &mut LocalApic, mailbox: &Mailbox) -> Output {
     let mut fates = Vec::new();
-    let arrivals = apic.drain(mailbox, |vector, acceptance| {
+    let arrivals = apic.drain(mailbox, |vector, _, acceptance| {
         let fate = match acceptance {
             Acceptance::Accepted => Fate::Accepted,
             Acceptance::Merged => Fate::Merged,

@@ -47,6 +47,12 @@ impl Clock {
         }
     }
 
+    /// The run's start.
+    #[must_use]
+    pub const fn start(&self) -> Tsc {
+        self.start
+    }
+
     /// Ticks since the run's start.
     #[must_use]
     #[inline]

@@ -113,6 +113,17 @@ impl Line {
             Self::StartUp => 258,
         }
     }
+
+    /// The line of a number that [`Self::index`] gave.
+    #[must_use]
+    pub fn from_index(index: usize) -> Option<Self> {
+        match index {
+            256 => Some(Self::Nmi),
+            257 => Some(Self::Init),
+            258 => Some(Self::StartUp),
+            vector => u8::try_from(vector).ok().map(Self::Vector),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,7 +145,10 @@ mod tests {
         let lines = (0..=255)
             .map(Line::Vector)
             .chain([Line::Nmi, Line::Init, Line::StartUp]);
-        assert!(lines.map(Line::index).eq(0..Line::COUNT));
+        assert!(lines.clone().map(Line::index).eq(0..Line::COUNT));
+        let again = (0..Line::COUNT).map_while(Line::from_index);
+        assert!(lines.eq(again));
+        assert_eq!(Line::from_index(Line::COUNT), None);
     }
 
     #[test]

@@ -6,17 +6,19 @@
 use std::sync::Arc;
 
 use vapic::Posted;
-use vapic::spec::message::InterruptMessage;
+use vapic::spec::message::{DeliveryMode, InterruptMessage};
 
 use super::cause::Cause;
 use super::clock::{Clock, Tsc};
 use super::count::Count;
 use super::counters::Counters;
+use super::event::{Event, Rest};
 use super::in_flight::InFlight;
 use super::ipi_id::{IpiId, Source};
 use super::kick::Kick;
 use super::kind::{Kind, Line};
 use super::latency::Latency;
+use crate::trace::Recorder;
 
 /// Whose interrupt a vector's request or service is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,27 +49,32 @@ pub struct Durations {
 }
 
 /// A vCPU's book, owned by its thread.
+///
+/// Each method notes one event: it is booked, and recorded if a trace is kept.
 pub struct Ledger {
     source: Source,
     vcpu: usize,
     clock: Clock,
     counters: Arc<Counters>,
     in_flight: Arc<InFlight>,
+    recorder: Option<Recorder>,
     durations: Box<Durations>,
     requested: [Owner; 256],
     in_service: [Owner; 256],
     nmis_latched: u64,
-    parked_in_exit: u64,
+    rested_in_exit: u64,
 }
 
 impl Ledger {
-    /// An empty book for `source`: a vCPU's thread, or what sends for the devices.
+    /// An empty book for `source`: a vCPU's thread, or what sends for the devices; its events are
+    /// kept if there is a recorder.
     #[must_use]
     pub fn new(
         source: Source,
         clock: Clock,
         counters: Arc<Counters>,
         in_flight: Arc<InFlight>,
+        recorder: Option<Recorder>,
     ) -> Self {
         // A device is no target, so its number is beyond all of theirs.
         let vcpu = match source {
@@ -80,12 +87,20 @@ impl Ledger {
             clock,
             counters,
             in_flight,
+            recorder,
             durations: Box::default(),
             requested: [Owner::None; 256],
             in_service: [Owner::None; 256],
             nmis_latched: 0,
-            parked_in_exit: 0,
+            rested_in_exit: 0,
         }
+    }
+
+    /// Whether events are kept, so that those which change no account are worth their making.
+    #[must_use]
+    #[inline]
+    pub const fn is_recording(&self) -> bool {
+        self.recorder.is_some()
     }
 
     /// Whose book it is.
@@ -114,23 +129,81 @@ impl Ledger {
         }
     }
 
+    /// Books an event, and keeps it if a trace is recorded.
+    #[inline(always)]
+    pub fn note(&mut self, event: Event) {
+        self.book(&event);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.record(&event);
+        }
+    }
+
+    /// Books an event: the account depends on nothing else.
+    #[inline(always)]
+    pub fn book(&mut self, event: &Event) {
+        match *event {
+            Event::Exit {
+                cause,
+                returned,
+                entered,
+            } => self.book_exit(cause, entered.since(returned)),
+            Event::Rested { ticks, .. } => self.book_rest(ticks),
+            Event::Sent { message, .. } => self.book_sent(&message),
+            Event::Posted {
+                target,
+                delivery,
+                outcome,
+                ..
+            } => self.book_post(target, delivery, outcome),
+            Event::Kicked { kick, .. } => self.counters.add(Count::Kicks(kick), 1),
+            Event::Drained {
+                vector,
+                acceptance,
+                id,
+                ..
+            } => self.book_drained(vector, acceptance, id),
+            Event::Arrived { arrivals, .. } => self.book_arrived(&arrivals),
+            Event::Reset => self.book_reset(),
+            Event::Injected { vector, at, .. } => self.book_injected(vector, at),
+            Event::NmiInjected { id, at, .. } => self.book_nmi(id, at),
+            Event::ExternalInjected { vector, .. } => self.book_external(vector),
+            Event::Ended { vector, at, .. } => self.book_ended(vector, at),
+            Event::CarriedOut { .. }
+            | Event::Access { .. }
+            | Event::TaskPriority(_)
+            | Event::Lint0(_) => {}
+        }
+    }
+
     /// An exit has been dealt with: `KVM_RUN` returned at `returned` and is entered at `entered`.
     ///
     /// To be called before that entry, so that what the guest does next finds it counted. Time
-    /// that [`Self::parked`] noted meanwhile is not part of the exit's: idling costs nothing.
+    /// that [`Self::rested`] noted meanwhile is not part of the exit's: idling costs nothing.
     #[inline]
     pub fn exit(&mut self, cause: Cause, returned: Tsc, entered: Tsc) {
-        let parked = std::mem::take(&mut self.parked_in_exit);
-        let outside = entered.since(returned).saturating_sub(parked);
+        self.note(Event::Exit {
+            cause,
+            returned,
+            entered,
+        });
+    }
+
+    fn book_exit(&mut self, cause: Cause, ticks: u64) {
+        let rested = std::mem::take(&mut self.rested_in_exit);
+        let outside = ticks.saturating_sub(rested);
         self.counters.add(Count::Exits(cause), 1);
         self.counters.add(Count::Outside(cause), outside);
         self.durations.outside[cause.index()].record(outside);
     }
 
-    /// The thread slept for `ticks`.
+    /// The thread slept since `since`, for `ticks`.
     #[inline]
-    pub fn parked(&mut self, ticks: u64) {
-        self.parked_in_exit = self.parked_in_exit.saturating_add(ticks);
+    pub fn rested(&mut self, rest: Rest, since: Tsc, ticks: u64) {
+        self.note(Event::Rested { rest, since, ticks });
+    }
+
+    fn book_rest(&mut self, ticks: u64) {
+        self.rested_in_exit = self.rested_in_exit.saturating_add(ticks);
         self.counters.add(Count::Parks, 1);
         self.counters.add(Count::Parked, ticks);
         self.durations.parked.record(ticks);
@@ -139,11 +212,19 @@ impl Ledger {
     /// The guest, or a device, sent an interrupt at `now`; returns its id.
     #[inline]
     pub fn sent(&mut self, message: &InterruptMessage, now: Tsc) -> IpiId {
+        let id = IpiId::new(self.source, self.clock.elapsed(now));
+        self.note(Event::Sent {
+            id,
+            message: *message,
+        });
+        id
+    }
+
+    fn book_sent(&mut self, message: &InterruptMessage) {
         self.counters.add(Count::Sent(message.delivery), 1);
         if Kind::of(message.delivery) == Kind::Vector {
             self.counters.add(Count::SentVector(message.vector), 1);
         }
-        IpiId::new(self.source, self.clock.elapsed(now))
     }
 
     /// The IPI is about to be posted to `target`; to be called before the post.
@@ -156,10 +237,26 @@ impl Ledger {
 
     /// The IPI has been posted to `target`.
     #[inline]
-    pub fn posted(&mut self, target: usize, message: &InterruptMessage, outcome: Posted) {
+    pub fn posted(
+        &mut self,
+        target: usize,
+        message: &InterruptMessage,
+        id: IpiId,
+        outcome: Posted,
+    ) {
+        self.note(Event::Posted {
+            id,
+            target,
+            delivery: message.delivery,
+            vector: message.vector,
+            outcome,
+        });
+    }
+
+    fn book_post(&mut self, target: usize, delivery: DeliveryMode, outcome: Posted) {
         let count = match outcome {
-            Posted::New => Count::PostedNew(message.delivery),
-            Posted::Coalesced => Count::CoalescedAtPost(message.delivery),
+            Posted::New => Count::PostedNew(delivery),
+            Posted::Coalesced => Count::CoalescedAtPost(delivery),
             // No mailbox took it, and the ICR refuses such a mode before it becomes a message.
             Posted::Unsupported => return,
         };
@@ -167,10 +264,10 @@ impl Ledger {
         self.counters.post(target, outcome == Posted::New);
     }
 
-    /// A target has been woken.
+    /// The IPI's target has been woken.
     #[inline]
-    pub fn kicked(&mut self, kick: Kick) {
-        self.counters.add(Count::Kicks(kick), 1);
+    pub fn kicked(&mut self, target: usize, id: IpiId, kick: Kick) {
+        self.note(Event::Kicked { id, target, kick });
     }
 }
 

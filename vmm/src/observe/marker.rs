@@ -147,6 +147,28 @@ fn is_name(name: &str) -> bool {
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'))
 }
 
+/// A line that is a marker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// As it was written, without its newline.
+    pub text: String,
+    /// What it says.
+    pub marker: Marker,
+}
+
+impl Line {
+    /// The line of these bytes.
+    ///
+    /// # Errors
+    ///
+    /// It is no marker.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
+        let marker = Marker::parse(bytes).ok_or(Malformed)?;
+        let text = String::from_utf8(bytes.to_vec()).map_err(|_| Malformed)?;
+        Ok(Self { text, marker })
+    }
+}
+
 /// The line that one vCPU is writing.
 #[derive(Debug, Default)]
 pub struct LineBuffer {
@@ -164,8 +186,8 @@ impl LineBuffer {
         }
     }
 
-    /// Adds one byte; the newline yields the line's marker.
-    pub fn push(&mut self, byte: u8) -> Option<Result<Marker, Malformed>> {
+    /// Adds one byte; the newline yields the line, if it is a marker.
+    pub fn push(&mut self, byte: u8) -> Option<Result<Line, Malformed>> {
         if byte != b'\n' {
             if self.bytes.len() < LONGEST_LINE {
                 self.bytes.push(byte);
@@ -174,14 +196,14 @@ impl LineBuffer {
             }
             return None;
         }
-        let marker = if self.overlong {
-            None
+        let line = if self.overlong {
+            Err(Malformed)
         } else {
-            Marker::parse(&self.bytes)
+            Line::parse(&self.bytes)
         };
         self.bytes.clear();
         self.overlong = false;
-        Some(marker.ok_or(Malformed))
+        Some(line)
     }
 }
 

@@ -18,6 +18,7 @@ mod cause;
 mod clock;
 mod count;
 mod counters;
+mod event;
 mod in_flight;
 mod ipi_id;
 mod kick;
@@ -29,21 +30,24 @@ mod phases;
 mod refusal;
 pub mod report;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub use cause::Cause;
 pub use clock::{Clock, Tsc};
 pub use count::Count;
 pub use counters::{Counters, Posts, Snapshot};
+pub use event::{Access, Door, Event, Rest};
 pub use in_flight::InFlight;
 pub use ipi_id::{IpiId, Source};
 pub use kick::Kick;
 pub use kind::{Kind, Line};
 pub use latency::Latency;
 pub use ledger::{Durations, Ledger};
-pub use marker::{Fields, LONGEST_LINE, LineBuffer, Malformed, Marker, Value};
+pub use marker::{Fields, LONGEST_LINE, Line as MarkerLine, LineBuffer, Malformed, Marker, Value};
 pub use phases::{Derived, Failure, MarkerPort, Phase, Phases, Recorded};
 pub use refusal::Refusal;
+
+use crate::trace::{Mark, MarkSender, Recorder};
 
 /// All that is observed of one VM while it runs; shared by its threads.
 pub struct Observer {
@@ -52,6 +56,14 @@ pub struct Observer {
     device_counters: Arc<Counters>,
     in_flight: Arc<InFlight>,
     phases: Arc<Phases>,
+    recorders: Mutex<Recorders>,
+}
+
+/// What the ledgers that are not made yet are to record to.
+#[derive(Default)]
+struct Recorders {
+    vcpus: Vec<Option<Recorder>>,
+    devices: Option<Recorder>,
 }
 
 impl Observer {
@@ -65,7 +77,24 @@ impl Observer {
             in_flight: Arc::new(InFlight::new(vcpus)),
             phases: Arc::new(Phases::new(Arc::clone(&counters))),
             counters,
+            recorders: Mutex::default(),
         }
+    }
+
+    /// Keeps all events of the ledgers that are made from now on, and all marker lines.
+    pub fn record_to(&self, vcpus: Vec<Recorder>, devices: Recorder, marks: MarkSender) {
+        self.phases.record_to(marks);
+        *self.recorders() = Recorders {
+            vcpus: vcpus.into_iter().map(Some).collect(),
+            devices: Some(devices),
+        };
+    }
+
+    fn recorders(&self) -> std::sync::MutexGuard<'_, Recorders> {
+        // Nothing panics while it is held.
+        self.recorders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The book of vCPU `vcpu`, for its thread; to be asked for once each.
@@ -76,11 +105,14 @@ impl Observer {
     #[must_use]
     pub fn ledger(&self, vcpu: usize) -> Ledger {
         let counters = Arc::clone(&self.counters[vcpu]);
+        let mut recorders = self.recorders();
+        let recorder = recorders.vcpus.get_mut(vcpu).and_then(Option::take);
         Ledger::new(
             Source::Vcpu(vcpu),
             self.clock,
             counters,
             Arc::clone(&self.in_flight),
+            recorder,
         )
     }
 
@@ -94,7 +126,13 @@ impl Observer {
             self.clock,
             counters,
             Arc::clone(&self.in_flight),
+            self.recorders().devices.take(),
         )
+    }
+
+    /// Takes note of a marker line that was recorded.
+    pub fn mark(&self, mark: &Mark) {
+        self.phases.replay(mark);
     }
 
     /// A marker port, one for each vCPU.

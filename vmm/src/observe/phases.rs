@@ -3,11 +3,12 @@
 //! A guest can write markers without end, so everything kept is bounded and what is beyond the
 //! bound is counted. The lock here is taken by markers alone, never on the way of an IPI.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::clock::Tsc;
 use super::counters::{Counters, Snapshot};
-use super::marker::{Fields, LineBuffer, Malformed, Marker};
+use super::marker::{Fields, Line, LineBuffer, Malformed, Marker};
+use crate::trace::{Mark, MarkSender};
 
 /// Most phases kept.
 const MOST_PHASES: usize = 4096;
@@ -110,6 +111,7 @@ struct State {
 pub struct Phases {
     counters: Arc<[Arc<Counters>]>,
     state: Mutex<State>,
+    marks: OnceLock<MarkSender>,
 }
 
 impl Phases {
@@ -119,61 +121,34 @@ impl Phases {
         Self {
             counters,
             state: Mutex::default(),
+            marks: OnceLock::new(),
         }
     }
 
     /// Takes note of a line, read at `now`; `Some` means that the guest wants to end with that
     /// status.
-    pub fn apply(&self, line: Result<Marker, Malformed>, now: Tsc) -> Option<u32> {
+    pub fn apply(&self, line: Result<Line, Malformed>, now: Tsc) -> Option<u32> {
         let mut state = self.lock();
-        match line {
-            Ok(Marker::Begin(scenario, labels)) => {
-                let before = self.snapshots();
-                state.recorded.unfinished_phases += u64::from(state.open.is_some());
-                state.open = Some(Open {
-                    scenario,
-                    labels,
-                    began: now,
-                    before,
-                });
-            }
-            Ok(Marker::End(results)) => match state.open.take() {
-                Some(open) => state.close(open, results, now, &self.snapshots()),
-                None => state.recorded.malformed_lines += 1,
-            },
-            Ok(Marker::Result(scenario, results)) => {
-                let Recorded {
-                    results: kept,
-                    dropped_results,
-                    ..
-                } = &mut state.recorded;
-                keep(
-                    kept,
-                    MOST_RESULTS,
-                    Derived { scenario, results },
-                    dropped_results,
-                );
-            }
-            Ok(Marker::Fail(scenario, text)) => {
-                let Recorded {
-                    failures,
-                    dropped_failures,
-                    ..
-                } = &mut state.recorded;
-                keep(
-                    failures,
-                    MOST_FAILURES,
-                    Failure { scenario, text },
-                    dropped_failures,
-                );
-            }
-            Ok(Marker::Exit(status)) => {
-                state.recorded.exit.get_or_insert(status);
-                return Some(status);
-            }
-            Err(Malformed) => state.recorded.malformed_lines += 1,
+        let counted = match line.as_ref().map(|line| &line.marker) {
+            Ok(Marker::Begin(..) | Marker::End(_)) => self.snapshots(),
+            _ => Vec::new(),
+        };
+        if let Some(marks) = self.marks.get() {
+            marks.send(Mark::new(&line, now, &counted));
         }
-        None
+        state.apply(line, now, counted)
+    }
+
+    /// Keeps every line from now on.
+    pub fn record_to(&self, marks: MarkSender) {
+        // A trace is begun once.
+        let _ = self.marks.set(marks);
+    }
+
+    /// Takes note of a line that was recorded.
+    pub fn replay(&self, mark: &Mark) {
+        let (line, at, counted) = mark.parts();
+        let _ = self.lock().apply(line, at, counted);
     }
 
     /// What has been told so far; a phase still open counts as unfinished.
@@ -199,6 +174,61 @@ impl Phases {
 }
 
 impl State {
+    fn apply(
+        &mut self,
+        line: Result<Line, Malformed>,
+        now: Tsc,
+        counted: Vec<Snapshot>,
+    ) -> Option<u32> {
+        match line.map(|line| line.marker) {
+            Ok(Marker::Begin(scenario, labels)) => {
+                self.recorded.unfinished_phases += u64::from(self.open.is_some());
+                self.open = Some(Open {
+                    scenario,
+                    labels,
+                    began: now,
+                    before: counted,
+                });
+            }
+            Ok(Marker::End(results)) => match self.open.take() {
+                Some(open) => self.close(open, results, now, &counted),
+                None => self.recorded.malformed_lines += 1,
+            },
+            Ok(Marker::Result(scenario, results)) => {
+                let Recorded {
+                    results: kept,
+                    dropped_results,
+                    ..
+                } = &mut self.recorded;
+                keep(
+                    kept,
+                    MOST_RESULTS,
+                    Derived { scenario, results },
+                    dropped_results,
+                );
+            }
+            Ok(Marker::Fail(scenario, text)) => {
+                let Recorded {
+                    failures,
+                    dropped_failures,
+                    ..
+                } = &mut self.recorded;
+                keep(
+                    failures,
+                    MOST_FAILURES,
+                    Failure { scenario, text },
+                    dropped_failures,
+                );
+            }
+            Ok(Marker::Exit(status)) => {
+                self.recorded.exit.get_or_insert(status);
+                return Some(status);
+            }
+            Err(Malformed) => self.recorded.malformed_lines += 1,
+        }
+        None
+    }
+
     fn close(&mut self, open: Open, results: Fields, now: Tsc, after: &[Snapshot]) {
         let difference = |(after, before): (&Snapshot, &Snapshot)| {
             after.difference(before).nonzero().collect::<Box<[_]>>()

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU32, Ordering};
 
-use crate::observe::Kick;
+use crate::observe::{Kick, Rest};
 
 /// Where a vCPU thread can be that it must be called back from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub enum Place {
     Parked = 2,
     /// Asleep until a start-up IPI.
     WaitingForStartUp = 3,
+}
+
+impl From<Place> for Rest {
+    fn from(place: Place) -> Self {
+        match place {
+            Place::Guest | Place::Parked => Self::Halted,
+            Place::WaitingForStartUp => Self::WaitingForStartUp,
+        }
+    }
 }
 
 /// Where one vCPU thread is, and whether it has been kicked since it last looked.

@@ -26,7 +26,7 @@ use kvm_ioctls::VcpuFd;
 use vmm_sys_util::timerfd::TimerFd;
 
 use crate::machine::Position;
-use crate::observe::Ledger;
+use crate::observe::{Ledger, Tsc};
 
 /// The registers of a Local APIC, laid out as by KVM_GET_LAPIC.
 pub type ApicPage = [u8; vapic::snapshot::page::SIZE];
@@ -39,6 +39,8 @@ pub struct Finished {
     pub timer: Option<TimerFd>,
     /// Its APIC, unless KVM does not tell.
     pub apic: Option<ApicPage>,
+    /// When its APIC was as told.
+    pub left: Tsc,
 }
 
 /// Where a stopped guest is.

@@ -11,7 +11,7 @@ use vapic::{Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint
 use super::ApicPage;
 use crate::chipset::INTR_TARGET;
 use crate::machine::Machine;
-use crate::observe::{Clock, Ledger, Tsc};
+use crate::observe::{Access, Clock, Door, Event, Ledger, Tsc};
 use crate::sender::Sender;
 
 /// One processor's Local APIC and what surrounds it.
@@ -27,6 +27,7 @@ pub struct Processor {
     clock: Clock,
     /// Taken from the mailbox and not yet handed to the loop.
     arrivals: Option<Arrivals>,
+    intr_was_asserted: bool,
 }
 
 impl Processor {
@@ -49,6 +50,7 @@ impl Processor {
             machine,
             clock,
             arrivals: None,
+            intr_was_asserted: false,
         }
     }
 
@@ -76,6 +78,10 @@ impl Processor {
                 .nanoseconds(self.clock.elapsed(now).saturating_add(ticks))
                 .saturating_add(1),
         };
+        self.note_access(now, || Access {
+            due,
+            ..Access::write(Door::Msr(IA32_TSC_DEADLINE), value, false)
+        });
         // The exit is taken only where the processor has the mode, so there is no #GP.
         let _ = self.apic.write_tsc_deadline(value, due, time);
     }
@@ -113,11 +119,11 @@ impl Processor {
             return;
         };
         let ledger = &mut self.ledger;
-        let arrivals = self.apic.drain(mailbox, |vector, acceptance| {
-            ledger.drained(vector, acceptance);
+        let arrivals = self.apic.drain(mailbox, |vector, trigger, acceptance| {
+            ledger.drained(vector, trigger, acceptance, now);
         });
         if let Some(arrivals) = arrivals {
-            ledger.arrived(&arrivals);
+            ledger.arrived(&arrivals, now);
             if arrivals.init {
                 self.publish();
             }
@@ -137,11 +143,19 @@ impl Processor {
         self.before_access(now);
         let time = self.time(now);
         self.apic.read_page(offset, data, time);
+        self.note_access(now, || {
+            let door = Door::Page(offset, width(data));
+            Access::read(door, Ok(value(data)))
+        });
     }
 
     /// The guest writes the APIC page.
     pub fn write_page(&mut self, offset: u32, data: &[u8], now: Tsc) {
         let time = self.time(now);
+        self.note_access(now, || {
+            let door = Door::Page(offset, width(data));
+            Access::write(door, value(data), false)
+        });
         let effect = self.apic.write_page(offset, data, time);
         // A write to the page cannot change IA32_APIC_BASE.
         let _ = self.perform(effect, now);
@@ -159,6 +173,7 @@ impl Processor {
             IA32_TSC_DEADLINE => self.apic.read_tsc_deadline(time),
             msr => self.apic.read_msr(msr, time),
         };
+        self.note_access(now, || Access::read(Door::Msr(exit.index), result));
         match result {
             Ok(value) => *exit.data = value,
             Err(GeneralProtection) => *exit.error = 1,
@@ -181,8 +196,29 @@ impl Processor {
             IA32_APIC_BASE => self.apic.write_base(exit.data),
             msr => self.apic.write_msr(msr, exit.data, time),
         };
+        self.note_access(now, || {
+            Access::write(Door::Msr(exit.index), exit.data, result.is_err())
+        });
         *exit.error = result.is_err().into();
         Ok(self.perform(result?, now))
+    }
+
+    /// Records an access, before what it brings about.
+    #[inline]
+    fn note_access(&mut self, at: Tsc, access: impl FnOnce() -> Access) {
+        if self.ledger.is_recording() {
+            let access = access();
+            self.ledger.note(Event::Access { access, at });
+        }
+    }
+
+    /// The guest has left this in CR8.
+    #[inline]
+    pub fn set_cr8(&mut self, class: u8) {
+        if self.ledger.is_recording() && class != self.apic.cr8() {
+            self.ledger.note(Event::TaskPriority(class));
+        }
+        self.apic.set_cr8(class);
     }
 
     fn perform(&mut self, effect: Effect, now: Tsc) -> Option<ApicBase> {
@@ -190,7 +226,7 @@ impl Processor {
             Effect::None => {}
             Effect::Send(message) => self.sender.send(&message, &mut self.ledger, now),
             Effect::Ended { vector, level } => {
-                self.ledger.ended(vector, now);
+                self.ledger.ended(vector, level, now);
                 if level {
                     self.machine.chipset().end_of_interrupt(vector, now);
                 }
@@ -216,10 +252,27 @@ impl Processor {
     /// Looks at the wires that lead to this processor's pins.
     pub fn sample_pins(&mut self) {
         if self.index == INTR_TARGET {
+            let asserted = self.machine.intr().is_asserted();
+            if self.ledger.is_recording() && (asserted || self.intr_was_asserted) {
+                self.ledger.note(Event::Lint0(asserted));
+            }
+            self.intr_was_asserted = asserted;
             // A fixed or NMI entry raises what it says; the account finds it as a local interrupt.
-            let _ = self
-                .apic
-                .set_lint(Lint::Lint0, self.machine.intr().is_asserted());
+            let _ = self.apic.set_lint(Lint::Lint0, asserted);
         }
     }
+}
+
+/// Bytes of an access to memory, of which KVM hands over at most 8.
+fn width(data: &[u8]) -> u8 {
+    u8::try_from(data.len()).unwrap_or(u8::MAX)
+}
+
+/// The little-endian number in the first 8 bytes.
+fn value(data: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word.iter_mut()
+        .zip(data)
+        .for_each(|(into, from)| *into = *from);
+    u64::from_le_bytes(word)
 }

@@ -114,8 +114,10 @@ impl Vcpu {
                 fatal,
             });
         }
+        let left = Tsc::now();
         Finished {
-            apic: Some(self.processor.page(Tsc::now())),
+            left,
+            apic: Some(self.processor.page(left)),
             ledger: self.processor.ledger,
             timer: Some(self.timer),
         }
@@ -139,12 +141,12 @@ impl Vcpu {
                 let asleep = self.sleep(presence, place, now);
                 // Before the first entry there is no exit that the time could be taken from.
                 if exited.is_some() {
-                    self.processor.ledger.parked(asleep);
+                    self.processor.ledger.rested(place.into(), now, asleep);
                 }
                 continue;
             }
             self.halted = false;
-            self.inject(vcpu.fd())?;
+            self.inject(vcpu.fd(), now)?;
             self.arm_timer(now);
             if !presence.enter(Place::Guest) {
                 self.leave(presence);
@@ -174,7 +176,7 @@ impl Vcpu {
         let Self {
             processor, ports, ..
         } = self;
-        processor.apic.set_cr8(state.cr8);
+        processor.set_cr8(state.cr8);
         self.open = state.ready && state.interrupts_on;
         let exit = Exit::decode(result, processor.apic.page());
         let cause = exit.cause();
@@ -312,7 +314,8 @@ impl Vcpu {
         asleep
     }
 
-    fn inject(&mut self, vcpu: &mut VcpuFd) -> Result<(), Fatal> {
+    /// Hands to KVM what waits, as of `turn`.
+    fn inject(&mut self, vcpu: &mut VcpuFd, turn: Tsc) -> Result<(), Fatal> {
         // One NMI at a time: hosts differ in how many they keep, and all keep one.
         let nmi = self.processor.apic.nmis() > 0 && !self.nmi_waits_in_kvm(vcpu)?;
         let Processor { apic, ledger, .. } = &mut self.processor;
@@ -327,7 +330,7 @@ impl Vcpu {
             self.nmi_in_kvm = true;
             // What KVM shares of its events is older than this NMI and must not be written back.
             self.open = false;
-            ledger.nmi_injected(Tsc::now());
+            ledger.nmi_injected(Tsc::now(), turn);
         }
         if plan.interrupt
             && let Some(vector) = apic.acknowledge()
@@ -337,7 +340,7 @@ impl Vcpu {
                 .queue(vcpu, vector)
                 .map_err(Fatal::Run)?;
             self.open = false;
-            ledger.injected(vector, Tsc::now());
+            ledger.injected(vector, Tsc::now(), turn);
         }
         if plan.external {
             let vector = self.ports.acknowledge_pic();
@@ -347,7 +350,7 @@ impl Vcpu {
                 .queue(vcpu, vector)
                 .map_err(Fatal::Run)?;
             self.open = false;
-            ledger.external_injected(vector);
+            ledger.external_injected(vector, turn);
         }
         vcpu.get_kvm_run().request_interrupt_window = plan.window.into();
         Ok(())

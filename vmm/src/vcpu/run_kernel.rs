@@ -46,6 +46,7 @@ impl KernelVcpu {
         }
         let apic = vcpu.fd().get_lapic().ok();
         Finished {
+            left: Tsc::now(),
             ledger: self.ledger,
             timer: None,
             apic: apic.map(|state| state.regs.map(i8::cast_unsigned)),

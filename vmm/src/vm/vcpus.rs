@@ -55,7 +55,7 @@ impl Apics {
         }
     }
 
-    const fn config(self, id: u32) -> Config {
+    pub(super) const fn config(self, id: u32) -> Config {
         let Self {
             physical_bits,
             features,

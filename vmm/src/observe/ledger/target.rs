@@ -1,18 +1,31 @@
 //! The target's side of the book: from the drain of the mailbox to the EOI.
 
+use vapic::spec::message::Trigger;
 use vapic::{Acceptance, Arrivals};
 
 use super::{Ledger, Owner};
 use crate::observe::clock::Tsc;
 use crate::observe::count::Count;
+use crate::observe::event::Event;
+use crate::observe::ipi_id::IpiId;
 use crate::observe::kind::{Kind, Line};
 use crate::observe::refusal::Refusal;
 
 impl Ledger {
-    /// A vector has been drained from the mailbox.
+    /// A vector has been drained from the mailbox, at `at`.
     #[inline]
-    pub fn drained(&mut self, vector: u8, acceptance: Acceptance) {
+    pub fn drained(&mut self, vector: u8, trigger: Trigger, acceptance: Acceptance, at: Tsc) {
         let id = self.in_flight.take(self.vcpu, Line::Vector(vector));
+        self.note(Event::Drained {
+            vector,
+            trigger,
+            acceptance,
+            id,
+            at,
+        });
+    }
+
+    pub(super) fn book_drained(&mut self, vector: u8, acceptance: Acceptance, id: Option<IpiId>) {
         match acceptance {
             Acceptance::Accepted => {
                 self.counters.add(Count::Accepted(Kind::Vector), 1);
@@ -25,8 +38,28 @@ impl Ledger {
         }
     }
 
-    /// What is no vector has been drained; an INIT among it has reset the APIC.
-    pub fn arrived(&mut self, arrivals: &Arrivals) {
+    /// What is no vector has been drained at `at`; an INIT among it has reset the APIC.
+    pub fn arrived(&mut self, arrivals: &Arrivals, at: Tsc) {
+        self.note(Event::Arrived {
+            arrivals: *arrivals,
+            at,
+        });
+        if arrivals.init {
+            // An id that is left belongs to what the INIT overtook.
+            let _overtaken = self.in_flight.take(self.vcpu, Line::Nmi);
+            self.carried_out(Line::Init);
+        }
+        if arrivals.start_page.is_some() || arrivals.start_up_discarded {
+            self.carried_out(Line::StartUp);
+        }
+    }
+
+    fn carried_out(&mut self, line: Line) {
+        let id = self.in_flight.take(self.vcpu, line);
+        self.note(Event::CarriedOut { line, id });
+    }
+
+    pub(super) fn book_arrived(&mut self, arrivals: &Arrivals) {
         let overtaken = arrivals.overtaken;
         for (kind, count) in [
             (Kind::Nmi, overtaken.nmis),
@@ -37,14 +70,11 @@ impl Ledger {
             self.refused(kind, Refusal::Init, count.into());
         }
         if arrivals.init {
-            self.apic_reset();
+            self.book_reset();
             self.refused(Kind::Nmi, Refusal::Init, self.nmis_latched);
             self.nmis_latched = 0;
             self.accepted(Kind::Init, 1);
             self.counters.add(Count::Injected(Kind::Init), 1);
-            // An id that is left belongs to what the INIT overtook.
-            let _overtaken = self.in_flight.take(self.vcpu, Line::Nmi);
-            let _init = self.in_flight.take(self.vcpu, Line::Init);
         }
         if arrivals.start_page.is_some() {
             self.accepted(Kind::StartUp, 1);
@@ -52,9 +82,6 @@ impl Ledger {
         }
         if arrivals.start_up_discarded {
             self.refused(Kind::StartUp, Refusal::NotWaitingForSipi, 1);
-        }
-        if arrivals.start_page.is_some() || arrivals.start_up_discarded {
-            let _start_up = self.in_flight.take(self.vcpu, Line::StartUp);
         }
         self.accepted(Kind::Nmi, arrivals.nmis.into());
         self.nmis_latched += u64::from(arrivals.nmis);
@@ -66,11 +93,15 @@ impl Ledger {
         self.refused(Kind::Other, Refusal::NotEmulated, arrivals.ext_int.into());
     }
 
-    /// INIT, or a global disable, has cleared the APIC: what waited is gone for that reason, and
-    /// what was in service will see no EOI. [`Self::arrived`] does this for an INIT by itself.
+    /// A global disable has cleared the APIC: what waited is gone for that reason, and what was in
+    /// service will see no EOI. [`Self::arrived`] does this for an INIT by itself.
     ///
     /// NMIs are latched in the processor: they survive a disable, and go with an INIT alone.
     pub fn apic_reset(&mut self) {
+        self.note(Event::Reset);
+    }
+
+    pub(super) fn book_reset(&mut self) {
         self.refused(Kind::Vector, Refusal::Init, self.pending(Kind::Vector));
         self.requested.fill(Owner::None);
         let in_service = self
@@ -82,9 +113,13 @@ impl Ledger {
         self.in_service.fill(Owner::None);
     }
 
-    /// A vector has been handed to the processor, at `now`.
+    /// A vector has been handed to the processor at `at`; the APIC's time was that of `turn`.
     #[inline]
-    pub fn injected(&mut self, vector: u8, now: Tsc) {
+    pub fn injected(&mut self, vector: u8, at: Tsc, turn: Tsc) {
+        self.note(Event::Injected { vector, at, turn });
+    }
+
+    pub(super) fn book_injected(&mut self, vector: u8, now: Tsc) {
         let request = &mut self.requested[usize::from(vector)];
         let owner = match std::mem::replace(request, Owner::None) {
             Owner::None | Owner::Local => {
@@ -102,7 +137,11 @@ impl Ledger {
     }
 
     /// A vector of the 8259 has been handed to the processor, past the APIC, which sees no end of it.
-    pub fn external_injected(&mut self, vector: u8) {
+    pub fn external_injected(&mut self, vector: u8, turn: Tsc) {
+        self.note(Event::ExternalInjected { vector, turn });
+    }
+
+    pub(super) fn book_external(&mut self, vector: u8) {
         self.counters.add(Count::LocalInjected, 1);
         self.counters.add(Count::LocalVector(vector), 1);
     }
@@ -120,9 +159,13 @@ impl Ledger {
         Owner::Unpaired
     }
 
-    /// The guest has ended a vector, at `now`.
+    /// The guest has ended a vector at `at`, and its `level` is broadcast.
     #[inline]
-    pub fn ended(&mut self, vector: u8, now: Tsc) {
+    pub fn ended(&mut self, vector: u8, level: bool, at: Tsc) {
+        self.note(Event::Ended { vector, level, at });
+    }
+
+    pub(super) fn book_ended(&mut self, vector: u8, now: Tsc) {
         let service = &mut self.in_service[usize::from(vector)];
         match std::mem::replace(service, Owner::None) {
             Owner::None => {}
@@ -139,16 +182,22 @@ impl Ledger {
         }
     }
 
-    /// One NMI has been handed to the processor, at `now`.
+    /// One NMI has been handed to the processor at `at`; the APIC's time was that of `turn`.
     ///
     /// One that no IPI brought is a local source's.
-    pub fn nmi_injected(&mut self, now: Tsc) {
+    pub fn nmi_injected(&mut self, at: Tsc, turn: Tsc) {
+        let id = (self.nmis_latched != 0)
+            .then(|| self.in_flight.take(self.vcpu, Line::Nmi))
+            .flatten();
+        self.note(Event::NmiInjected { id, at, turn });
+    }
+
+    pub(super) fn book_nmi(&mut self, id: Option<IpiId>, now: Tsc) {
         if self.nmis_latched == 0 {
             return self.counters.add(Count::LocalInjected, 1);
         }
         self.nmis_latched -= 1;
         self.counters.add(Count::Injected(Kind::Nmi), 1);
-        let id = self.in_flight.take(self.vcpu, Line::Nmi);
         match id.and_then(|id| id.age(self.clock.elapsed(now))) {
             Some(age) => self.durations.nmi_send_to_inject.record(age),
             None => self.counters.add(Count::Unpaired, 1),

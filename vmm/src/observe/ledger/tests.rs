@@ -25,7 +25,7 @@ fn fixed(vector: u8) -> InterruptMessage {
 fn send(ledger: &mut Ledger, message: &InterruptMessage, posted: Posted, at: u64) {
     let id = ledger.sent(message, Tsc(at));
     ledger.sending(1, message, id);
-    ledger.posted(1, message, posted);
+    ledger.posted(1, message, id, posted);
 }
 
 fn count(observer: &Observer, vcpu: usize, count: Count) -> u64 {
@@ -37,12 +37,12 @@ fn an_ipi_is_followed_from_sending_to_end() {
     let observer = observer(2);
     let [mut sender, mut target] = [0, 1].map(|vcpu| observer.ledger(vcpu));
     send(&mut sender, &fixed(0x40), Posted::New, 2_000);
-    sender.kicked(Kick::Signal);
-    target.drained(0x40, Acceptance::Accepted);
+    sender.kicked(1, IpiId::new(Source::Vcpu(0), 1_000), Kick::Signal);
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
     assert_eq!(target.pending(Kind::Vector), 1);
-    target.injected(0x40, Tsc(2_700));
+    target.injected(0x40, Tsc(2_700), Tsc(2_700));
     assert_eq!(target.pending(Kind::Vector), 0);
-    target.ended(0x40, Tsc(3_500));
+    target.ended(0x40, false, Tsc(3_500));
 
     for (vcpu, what, expected) in [
         (0, Count::Sent(DeliveryMode::Fixed), 1),
@@ -70,8 +70,8 @@ fn sends_that_meet_in_the_mailbox_are_dated_by_the_first() {
     let [mut sender, mut target] = [0, 1].map(|vcpu| observer.ledger(vcpu));
     send(&mut sender, &fixed(0x40), Posted::New, 2_000);
     send(&mut sender, &fixed(0x40), Posted::Coalesced, 2_400);
-    target.drained(0x40, Acceptance::Accepted);
-    target.injected(0x40, Tsc(3_000));
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    target.injected(0x40, Tsc(3_000), Tsc(3_000));
     assert_eq!(
         count(&observer, 0, Count::CoalescedAtPost(DeliveryMode::Fixed)),
         1
@@ -85,10 +85,10 @@ fn a_delivery_that_finds_its_request_set_is_coalesced_and_leaves_no_id_behind() 
     let observer = observer(2);
     let [mut sender, mut target] = [0, 1].map(|vcpu| observer.ledger(vcpu));
     send(&mut sender, &fixed(0x40), Posted::New, 2_000);
-    target.drained(0x40, Acceptance::Accepted);
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
     send(&mut sender, &fixed(0x40), Posted::New, 2_500);
-    target.drained(0x40, Acceptance::Merged);
-    target.injected(0x40, Tsc(3_000));
+    target.drained(0x40, Trigger::Edge, Acceptance::Merged, Tsc(0));
+    target.injected(0x40, Tsc(3_000), Tsc(3_000));
     assert_eq!(
         count(&observer, 1, Count::CoalescedAtAccept(Kind::Vector)),
         1
@@ -96,8 +96,8 @@ fn a_delivery_that_finds_its_request_set_is_coalesced_and_leaves_no_id_behind() 
     assert_eq!(target.durations().send_to_inject.max(), 1_000);
     // The next one must not be dated by the one that was merged.
     send(&mut sender, &fixed(0x40), Posted::New, 9_000);
-    target.drained(0x40, Acceptance::Accepted);
-    target.injected(0x40, Tsc(9_010));
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    target.injected(0x40, Tsc(9_010), Tsc(9_010));
     assert_eq!(target.durations().send_to_inject.min(), 10);
 }
 
@@ -105,9 +105,9 @@ fn a_delivery_that_finds_its_request_set_is_coalesced_and_leaves_no_id_behind() 
 fn an_id_that_is_missing_makes_the_delivery_unpaired_not_wrong() {
     let observer = observer(2);
     let mut target = observer.ledger(1);
-    target.drained(0x40, Acceptance::Accepted);
-    target.injected(0x40, Tsc(3_000));
-    target.ended(0x40, Tsc(4_000));
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    target.injected(0x40, Tsc(3_000), Tsc(3_000));
+    target.ended(0x40, false, Tsc(4_000));
     assert_eq!(count(&observer, 1, Count::Unpaired), 1);
     assert_eq!(count(&observer, 1, Count::Injected(Kind::Vector)), 1);
     assert_eq!(count(&observer, 1, Count::Ended), 1);
@@ -120,9 +120,9 @@ fn an_id_younger_than_the_injection_is_not_believed() {
     let observer = observer(2);
     let [mut sender, mut target] = [0, 1].map(|vcpu| observer.ledger(vcpu));
     send(&mut sender, &fixed(0x40), Posted::New, 5_000);
-    target.drained(0x40, Acceptance::Accepted);
-    target.injected(0x40, Tsc(4_999));
-    target.ended(0x40, Tsc(9_000));
+    target.drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    target.injected(0x40, Tsc(4_999), Tsc(4_999));
+    target.ended(0x40, false, Tsc(9_000));
     assert_eq!(count(&observer, 1, Count::Unpaired), 1);
     assert_eq!(target.durations().send_to_inject.count(), 0);
     assert_eq!(target.durations().send_to_end.count(), 0);
@@ -132,10 +132,10 @@ fn an_id_younger_than_the_injection_is_not_believed() {
 fn local_interrupts_are_no_ipis() {
     let observer = observer(1);
     let mut ledger = observer.ledger(0);
-    ledger.injected(0xEC, Tsc(2_000));
-    ledger.ended(0xEC, Tsc(2_500));
-    ledger.ended(0xEC, Tsc(2_600));
-    ledger.nmi_injected(Tsc(3_000));
+    ledger.injected(0xEC, Tsc(2_000), Tsc(2_000));
+    ledger.ended(0xEC, false, Tsc(2_500));
+    ledger.ended(0xEC, false, Tsc(2_600));
+    ledger.nmi_injected(Tsc(3_000), Tsc(3_000));
     assert_eq!(count(&observer, 0, Count::LocalInjected), 2);
     assert_eq!(count(&observer, 0, Count::LocalVector(0xEC)), 1);
     assert_eq!(count(&observer, 0, Count::LocalEnded), 1);
@@ -147,19 +147,22 @@ fn local_interrupts_are_no_ipis() {
 fn refusals_keep_their_reason() {
     let observer = observer(2);
     let mut target = observer.ledger(1);
-    target.drained(0x40, Acceptance::Disabled);
-    target.drained(0x0F, Acceptance::IllegalVector);
-    target.arrived(&Arrivals {
-        start_up_discarded: true,
-        smi: true,
-        ext_int: true,
-        overtaken: Overtaken {
-            nmis: 2,
-            start_ups: 1,
-            ..Overtaken::default()
+    target.drained(0x40, Trigger::Edge, Acceptance::Disabled, Tsc(0));
+    target.drained(0x0F, Trigger::Edge, Acceptance::IllegalVector, Tsc(0));
+    target.arrived(
+        &Arrivals {
+            start_up_discarded: true,
+            smi: true,
+            ext_int: true,
+            overtaken: Overtaken {
+                nmis: 2,
+                start_ups: 1,
+                ..Overtaken::default()
+            },
+            ..Arrivals::default()
         },
-        ..Arrivals::default()
-    });
+        Tsc(0),
+    );
     for (kind, refusal, expected) in [
         (Kind::Vector, Refusal::Disabled, 1),
         (Kind::Vector, Refusal::IllegalVector, 1),
@@ -183,20 +186,26 @@ fn init_refuses_what_waits_and_forgets_what_is_served() {
     let observer = observer(2);
     let mut target = observer.ledger(1);
     for vector in [0x40, 0x50, 0x60] {
-        target.drained(vector, Acceptance::Accepted);
+        target.drained(vector, Trigger::Edge, Acceptance::Accepted, Tsc(0));
     }
-    target.injected(0x60, Tsc(2_000));
-    target.injected(0xEC, Tsc(2_000));
-    target.arrived(&Arrivals {
-        nmis: 1,
-        ..Arrivals::default()
-    });
-    target.arrived(&Arrivals {
-        init: true,
-        start_page: Some(8),
-        nmis: 1,
-        ..Arrivals::default()
-    });
+    target.injected(0x60, Tsc(2_000), Tsc(2_000));
+    target.injected(0xEC, Tsc(2_000), Tsc(2_000));
+    target.arrived(
+        &Arrivals {
+            nmis: 1,
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
+    target.arrived(
+        &Arrivals {
+            init: true,
+            start_page: Some(8),
+            nmis: 1,
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
     for (what, expected) in [
         (Count::Refused(Kind::Vector, Refusal::Init), 2),
         (Count::Refused(Kind::Nmi, Refusal::Init), 1),
@@ -210,7 +219,7 @@ fn init_refuses_what_waits_and_forgets_what_is_served() {
         (target.pending(Kind::Vector), target.pending(Kind::Nmi)),
         (0, 1)
     );
-    target.ended(0x60, Tsc(3_000));
+    target.ended(0x60, false, Tsc(3_000));
     assert_eq!(count(&observer, 1, Count::Ended), 0);
 }
 
@@ -221,13 +230,16 @@ fn two_nmis_are_two_injections_of_which_one_is_dated() {
     for at in [2_000, 2_100] {
         send(&mut sender, &message(DeliveryMode::Nmi, 0), Posted::New, at);
     }
-    target.arrived(&Arrivals {
-        nmis: 2,
-        nmis_merged: 1,
-        ..Arrivals::default()
-    });
-    target.nmi_injected(Tsc(2_500));
-    target.nmi_injected(Tsc(2_900));
+    target.arrived(
+        &Arrivals {
+            nmis: 2,
+            nmis_merged: 1,
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
+    target.nmi_injected(Tsc(2_500), Tsc(2_500));
+    target.nmi_injected(Tsc(2_900), Tsc(2_900));
     assert_eq!(count(&observer, 1, Count::Injected(Kind::Nmi)), 2);
     assert_eq!(count(&observer, 1, Count::CoalescedAtAccept(Kind::Nmi)), 1);
     assert_eq!(count(&observer, 1, Count::Unpaired), 1);
@@ -239,8 +251,8 @@ fn two_nmis_are_two_injections_of_which_one_is_dated() {
 fn an_exit_is_priced_without_the_time_asleep() {
     let observer = observer(1);
     let mut ledger = observer.ledger(0);
-    ledger.parked(5_000);
-    ledger.parked(1_000);
+    ledger.rested(Rest::Halted, Tsc(0), 5_000);
+    ledger.rested(Rest::Halted, Tsc(0), 1_000);
     ledger.exit(Cause::Hlt, Tsc(10_000), Tsc(16_400));
     ledger.exit(Cause::Hlt, Tsc(20_000), Tsc(20_100));
     assert_eq!(count(&observer, 0, Count::Exits(Cause::Hlt)), 2);
@@ -268,8 +280,8 @@ fn what_devices_send_is_paired_too() {
     let mut devices = observer.device_ledger();
     let mut target = observer.ledger(1);
     send(&mut devices, &fixed(0x30), Posted::New, 2_000);
-    target.drained(0x30, Acceptance::Accepted);
-    target.injected(0x30, Tsc(2_300));
+    target.drained(0x30, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    target.injected(0x30, Tsc(2_300), Tsc(2_300));
     assert_eq!(target.durations().send_to_inject.max(), 300);
     assert_eq!(observer.device_counters().row(2)[1].new, 1);
 }

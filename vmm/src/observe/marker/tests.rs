@@ -100,8 +100,8 @@ fn a_line_may_come_in_pieces() {
         .chain(b"it 3\nexit 4")
         .filter_map(|&byte| line.push(byte))
         .collect();
-    assert_eq!(markers, [Ok(Marker::Exit(3))]);
-    assert_eq!(line.push(b'\n'), Some(Ok(Marker::Exit(4))));
+    assert_eq!(markers, [Line::parse(b"exit 3")]);
+    assert_eq!(line.push(b'\n'), Some(Line::parse(b"exit 4")));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_overlong_line_is_dropped_whole_and_the_next_is_read() {
         .iter()
         .filter_map(|&byte| line.push(byte))
         .collect();
-    assert_eq!(next, [Ok(Marker::Exit(0))]);
+    assert_eq!(next, [Line::parse(b"exit 0")]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! (pending), or still in the mailbox (waiting). The rest is lost. Each term is counted at its own
 //! place by the thread that does the thing; nothing is derived from what it is compared with.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vapic::spec::message::DeliveryMode;
 
 use super::activity::refused;
@@ -14,7 +14,7 @@ use super::spread::Named;
 use crate::observe::{Count, Kind, Ledger, Observer, Snapshot};
 
 /// What was left in one vCPU's mailbox, by kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting([u64; Kind::COUNT]);
 
 impl Waiting {

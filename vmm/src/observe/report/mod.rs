@@ -20,7 +20,7 @@ pub use agreement::{RowAgreement, Verdict};
 pub use lost::{Account, Lost, Waiting};
 pub use matrix::Matrix;
 pub use phase::{PhaseCounts, PhaseReport};
-pub use run::{ApicKind, Ending, Host, Outcome, Run, Status};
+pub use run::{ApicKind, Ending, Host, Outcome, Run, Status, TraceFacts};
 pub use spread::{Named, Spread};
 
 use agreement::Comparison;

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agreement::Verdict;
 use super::lost::Lost;
@@ -10,7 +10,7 @@ use super::phase::PhaseReport;
 use crate::observe::Recorded;
 
 /// Which APIC the guest had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApicKind {
     /// Ours.
@@ -20,7 +20,7 @@ pub enum ApicKind {
 }
 
 /// The facts of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     /// Version of this program.
     pub version: String,
@@ -42,15 +42,28 @@ pub struct Run {
     pub duration_ns: u64,
     /// The machine below.
     pub host: Host,
+    /// What was kept of it in a trace, if one was recorded.
+    pub trace: Option<TraceFacts>,
     /// What ended it.
     #[serde(skip)]
     pub ending: Ending,
 }
 
+/// What a trace has of its run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceFacts {
+    /// Records in it.
+    pub records: u64,
+    /// Records that are not: their ring was full, or the file at its limit.
+    pub lost_records: u64,
+}
+
 /// What ended a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ending {
     /// The guest: by its `exit` marker, or by switching itself off.
+    #[default]
     Guest,
     /// The guest, with an exit code of its own for the command.
     Code(u8),
@@ -61,7 +74,7 @@ pub enum Ending {
 }
 
 /// The machine that a run took place on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// Model of its processors.
     pub cpu_model: String,

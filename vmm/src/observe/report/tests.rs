@@ -3,7 +3,7 @@ use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger}
 use vapic::{Acceptance, Arrivals, Posted};
 
 use super::*;
-use crate::observe::{Cause, Clock, Kick, Kind, Tsc};
+use crate::observe::{Cause, Clock, Kick, Kind, Rest, Tsc};
 
 pub(super) fn run(cpus: usize) -> Run {
     Run {
@@ -22,6 +22,7 @@ pub(super) fn run(cpus: usize) -> Run {
             kernel: "6.18.0".to_owned(),
             virtualized: true,
         },
+        trace: None,
         ending: Ending::Guest,
     }
 }
@@ -64,17 +65,17 @@ impl Machine {
         let ledger = &mut self.ledgers[from];
         let id = ledger.sent(&message, Tsc(self.now));
         ledger.sending(to, &message, id);
-        ledger.posted(to, &message, outcome);
-        ledger.kicked(Kick::Signal);
+        ledger.posted(to, &message, id, outcome);
+        ledger.kicked(to, id, Kick::Signal);
         self.exit(from, Cause::ApicIcr, 9_000);
     }
 
     fn receive(&mut self, vcpu: usize) {
-        self.ledgers[vcpu].drained(0x40, Acceptance::Accepted);
-        self.ledgers[vcpu].injected(0x40, Tsc(self.now));
+        self.ledgers[vcpu].drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+        self.ledgers[vcpu].injected(0x40, Tsc(self.now), Tsc(self.now));
         self.exit(vcpu, Cause::Kick, 4_000);
         self.now += 2_000;
-        self.ledgers[vcpu].ended(0x40, Tsc(self.now));
+        self.ledgers[vcpu].ended(0x40, false, Tsc(self.now));
         self.exit(vcpu, Cause::ApicEoi, 8_000);
     }
 
@@ -94,24 +95,33 @@ pub(super) fn busy(vcpus: usize) -> Machine {
     let mut machine = Machine::new(vcpus);
     let [first, last] = [0, vcpus - 1];
     machine.send(first, last, DeliveryMode::Init, Posted::New);
-    machine.ledgers[last].arrived(&Arrivals {
-        init: true,
-        ..Arrivals::default()
-    });
+    machine.ledgers[last].arrived(
+        &Arrivals {
+            init: true,
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
     for posted in [Posted::New, Posted::Coalesced] {
         machine.send(first, last, DeliveryMode::StartUp, posted);
     }
-    machine.ledgers[last].arrived(&Arrivals {
-        start_page: Some(8),
-        ..Arrivals::default()
-    });
+    machine.ledgers[last].arrived(
+        &Arrivals {
+            start_page: Some(8),
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
     machine.send(first, last, DeliveryMode::Nmi, Posted::New);
-    machine.ledgers[last].arrived(&Arrivals {
-        nmis: 1,
-        ..Arrivals::default()
-    });
+    machine.ledgers[last].arrived(
+        &Arrivals {
+            nmis: 1,
+            ..Arrivals::default()
+        },
+        Tsc(0),
+    );
     let now = machine.now;
-    machine.ledgers[last].nmi_injected(Tsc(now));
+    machine.ledgers[last].nmi_injected(Tsc(now), Tsc(now));
 
     for (way, targets) in [
         ("unicast", 1),
@@ -135,18 +145,18 @@ pub(super) fn busy(vcpus: usize) -> Machine {
     machine.send(first, last, DeliveryMode::Fixed, Posted::New);
     machine.send(first, last, DeliveryMode::Fixed, Posted::Coalesced);
     machine.receive(last);
-    machine.ledgers[last].drained(0x40, Acceptance::Accepted);
+    machine.ledgers[last].drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
     machine.send(last, last, DeliveryMode::Fixed, Posted::New);
     machine.send(last, last, DeliveryMode::Fixed, Posted::New);
-    machine.ledgers[last].drained(0x40, Acceptance::Merged);
+    machine.ledgers[last].drained(0x40, Trigger::Edge, Acceptance::Merged, Tsc(0));
     // Refused, and waiting at the end.
     machine.send(last, first, DeliveryMode::Fixed, Posted::New);
-    machine.ledgers[first].drained(0x40, Acceptance::Disabled);
+    machine.ledgers[first].drained(0x40, Trigger::Edge, Acceptance::Disabled, Tsc(0));
     machine.send(last, first, DeliveryMode::Nmi, Posted::New);
     // A timer, and sleep.
-    machine.ledgers[first].injected(0xEC, Tsc(now));
-    machine.ledgers[first].ended(0xEC, Tsc(now));
-    machine.ledgers[last].parked(1_000_000);
+    machine.ledgers[first].injected(0xEC, Tsc(now), Tsc(now));
+    machine.ledgers[first].ended(0xEC, false, Tsc(now));
+    machine.ledgers[last].rested(Rest::Halted, Tsc(0), 1_000_000);
     machine.exit(last, Cause::Hlt, 1_008_500);
     machine.marker("exit 0");
     machine
@@ -203,8 +213,8 @@ fn a_delivery_withheld_is_lost_and_fails_the_run() {
 fn losses_that_cancel_out_still_fail_the_run() {
     let mut machine = Machine::new(2);
     machine.send(0, 1, DeliveryMode::Fixed, Posted::New);
-    machine.ledgers[0].drained(0x40, Acceptance::Accepted);
-    machine.ledgers[0].injected(0x40, Tsc(5_000));
+    machine.ledgers[0].drained(0x40, Trigger::Edge, Acceptance::Accepted, Tsc(0));
+    machine.ledgers[0].injected(0x40, Tsc(5_000), Tsc(5_000));
     let report = machine.report(run(2), &[]);
     assert_eq!(report.lost.total, 0);
     assert_eq!(report.lost.by_vcpu, [-1, 1]);

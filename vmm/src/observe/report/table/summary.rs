@@ -32,6 +32,7 @@ pub(super) fn summary(report: &Report) -> String {
         );
     }
     lines.extend(markers(report));
+    lines.extend(trace(report));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -95,6 +96,15 @@ fn ipis(report: &Report) -> Vec<String> {
             microseconds(time.checked_div(exits).unwrap_or(0))
         ),
     ]
+}
+
+/// What the trace has; the account does not depend on it.
+fn trace(report: &Report) -> Option<String> {
+    let trace = report.run.trace?;
+    Some(format!(
+        "  Traced in {} records, {} lost.",
+        trace.records, trace.lost_records
+    ))
 }
 
 fn markers(report: &Report) -> Option<String> {
