@@ -188,6 +188,12 @@ pub struct ReportArgs {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+    /// Print CSV: a line for each value, with its key in the JSON report.
+    #[arg(long, conflicts_with = "json")]
+    pub csv: bool,
+    /// How many of the slowest IPIs to tell the story of.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub slowest: usize,
     /// Write the report to this file instead of standard output.
     #[arg(long, value_name = "PATH")]
     pub report_file: Option<PathBuf>,

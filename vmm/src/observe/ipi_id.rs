@@ -74,6 +74,12 @@ impl IpiId {
         }
     }
 
+    /// Ticks from the run's start to its sending, modulo 2^52.
+    #[must_use]
+    pub const fn ticks(self) -> u64 {
+        self.raw() & STAMP_MASK
+    }
+
     /// Ticks from its sending to `elapsed`, both counted from the run's start; `None` if it was
     /// sent later than that, so that what happened at `elapsed` cannot have been its doing.
     #[must_use]

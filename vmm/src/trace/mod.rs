@@ -5,14 +5,17 @@
 //! writer        rings -> blocks of records -> file        (writer.rs, format.rs)
 //! afterwards    file -> Trace -> events                   (reader.rs)
 //!                 -> account.rs   the run's report again
+//!                 -> lives.rs     every IPI from its sending to its ends, for analysis/
 //!                 -> replay.rs    the same inputs through fresh APICs
 //! ```
 //!
 //! `docs/trace-format.md` describes the file.
 
 mod account;
+pub mod analysis;
 mod format;
 mod header;
+mod lives;
 mod mark;
 mod reader;
 mod record;
@@ -22,6 +25,7 @@ mod writer;
 
 pub use account::Account;
 pub use header::{ApicFacts, ClockFacts, End, Header, Page};
+pub use lives::{Delivery, Fate, Life, lives};
 pub use mark::{Mark, MarkSender};
 pub use reader::{Trace, TraceError};
 pub use record::{RECORD_SIZE, Record, Stamped};

@@ -147,6 +147,11 @@ impl Trace {
         })
     }
 
+    /// Whose records there are.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> {
+        self.records.keys().copied()
+    }
+
     /// The events of one thread, in their order.
     ///
     /// # Errors

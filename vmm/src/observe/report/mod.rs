@@ -5,6 +5,7 @@
 
 mod activity;
 mod agreement;
+pub(crate) mod columns;
 mod json;
 mod lost;
 mod matrix;

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::columns::{Columns, microseconds, percent, sum};
 use crate::observe::Cause;
+use crate::observe::report::columns::{Columns, microseconds, percent, sum};
 use crate::observe::report::{Activity, Report, Spread, VcpuReport};
 
 pub(super) fn totals(report: &Report) -> String {

@@ -1,7 +1,7 @@
 //! The way of the IPIs: by vCPU, mode, vector and pair; latencies, kicks, losses.
 
-use super::columns::{Columns, microseconds};
 use super::{MOST_IN_MATRIX, MOST_VECTORS};
+use crate::observe::report::columns::{Columns, microseconds};
 use crate::observe::report::{Ipis, Report, Spread};
 
 pub(super) fn by_vcpu(report: &Report) -> String {

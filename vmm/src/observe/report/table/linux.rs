@@ -1,7 +1,7 @@
 //! What a Linux guest's workloads cost, and whether its counts of interrupts agree with ours.
 
-use super::columns::{Columns, cell, microseconds};
 use super::{MOST_LINES, MOST_PHASES};
+use crate::observe::report::columns::{Columns, cell, microseconds};
 use crate::observe::report::{PhaseReport, Report, RowAgreement, Verdict};
 use crate::observe::{Cause, Value};
 

@@ -1,6 +1,5 @@
 //! The report for people: plain text, no colour, columns as `perf kvm stat` has them.
 
-mod columns;
 mod exits;
 mod ipis;
 mod linux;

@@ -1,8 +1,8 @@
 //! The guest's phases, a table for each scenario.
 
-use super::columns::{Columns, cell};
 use super::{MOST_LINES, MOST_PHASES};
 use crate::observe::report::agreement::is_row;
+use crate::observe::report::columns::{Columns, cell};
 use crate::observe::report::{PhaseReport, Report};
 use crate::observe::{Fields, Value};
 

@@ -1,8 +1,8 @@
 //! The paragraph at the top.
 
 use super::MOST_LINES;
-use super::columns::{microseconds, sum};
 use crate::observe::Cause;
+use crate::observe::report::columns::{microseconds, sum};
 use crate::observe::report::{ApicKind, Report, Status};
 
 pub(super) fn summary(report: &Report) -> String {
