@@ -1,7 +1,6 @@
 //! A trace as a file to be read: nothing in it is trusted.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -14,6 +13,7 @@ use super::format::{
 };
 use super::header::{End, Header};
 use super::mark::Mark;
+use super::merged::Merged;
 use super::record::{RECORD_SIZE, Record, Stamped};
 
 /// Why a trace cannot be read.
@@ -173,21 +173,7 @@ impl Trace {
     /// As [`Self::events`].
     #[must_use]
     pub fn merged(&self) -> Merged<'_> {
-        let mut streams: Vec<_> = self
-            .records
-            .keys()
-            .map(|&origin| (origin, self.events(origin)))
-            .collect();
-        let mut next = BinaryHeap::new();
-        let mut failed = None;
-        for (stream, (_, events)) in streams.iter_mut().enumerate() {
-            Merged::advance(events, stream, 0, &mut next, &mut failed);
-        }
-        Merged {
-            streams,
-            next,
-            failed,
-        }
+        Merged::new(self)
     }
 
     /// Number of records in the file.
@@ -297,162 +283,5 @@ impl Iterator for Events<'_> {
     }
 }
 
-/// The events of all threads; see [`Trace::merged`].
-pub struct Merged<'a> {
-    streams: Vec<(Origin, Events<'a>)>,
-    /// The next event of each stream, by the stamp it is sorted under.
-    next: BinaryHeap<Reverse<Next>>,
-    failed: Option<TraceError>,
-}
-
-/// An event that waits for its turn, sorted by stamp and then by stream.
-struct Next {
-    at: u64,
-    stream: usize,
-    stamped: Stamped,
-}
-
-impl PartialEq for Next {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.stream) == (other.at, other.stream)
-    }
-}
-
-impl Eq for Next {}
-
-impl PartialOrd for Next {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Next {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.stream).cmp(&(other.at, other.stream))
-    }
-}
-
-impl Merged<'_> {
-    /// Takes the next event of a stream, which is sorted no earlier than the one before it.
-    fn advance(
-        events: &mut Events<'_>,
-        stream: usize,
-        earliest: u64,
-        next: &mut BinaryHeap<Reverse<Next>>,
-        failed: &mut Option<TraceError>,
-    ) {
-        match events.next() {
-            Some(Ok(stamped)) => next.push(Reverse(Next {
-                at: stamped.at.0.max(earliest),
-                stream,
-                stamped,
-            })),
-            Some(Err(error)) => *failed = Some(error),
-            None => {}
-        }
-    }
-}
-
-impl Iterator for Merged<'_> {
-    type Item = Result<(Origin, Stamped), TraceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failed.take() {
-            self.next.clear();
-            return Some(Err(error));
-        }
-        let Reverse(Next {
-            at,
-            stream,
-            stamped,
-        }) = self.next.pop()?;
-        let (origin, events) = &mut self.streams[stream];
-        Self::advance(events, stream, at, &mut self.next, &mut self.failed);
-        Some(Ok((*origin, stamped)))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::observe::{Event, Tsc};
-    use crate::trace::Policy;
-    use crate::trace::format::write_block;
-    use crate::trace::header::ClockFacts;
-
-    fn file(blocks: &[(Origin, &[Record])]) -> tempfile::NamedTempFile {
-        let mut bytes = file_head().to_vec();
-        let header = Header {
-            run: crate::observe::report::tests::run(2),
-            clock: ClockFacts {
-                start: 0,
-                khz: 1_000_000,
-                guest_offsets: Vec::new(),
-            },
-            policy: Policy::Drop,
-            apic: None,
-        };
-        let header = serde_json::to_vec(&header).unwrap();
-        write_block(&mut bytes, Content::Header, Origin::Devices, &header, 0).unwrap();
-        for (origin, records) in blocks {
-            let records: Vec<u8> = records
-                .iter()
-                .flat_map(|record| record.to_bytes())
-                .collect();
-            write_block(&mut bytes, Content::Records, *origin, &records, 3).unwrap();
-        }
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        file
-    }
-
-    fn ended(at: u64) -> Record {
-        Record::of(&Event::Ended {
-            vector: 0x40,
-            level: false,
-            at: Tsc(at),
-        })
-    }
-
-    #[test]
-    fn threads_are_merged_by_time_and_each_keeps_its_order() {
-        let [one, two] = [Origin::Vcpu(0), Origin::Vcpu(1)];
-        // The second of the first thread is older than the one before it: it waits behind that.
-        let file = file(&[
-            (one, &[ended(10), ended(5)]),
-            (two, &[ended(7), ended(12)]),
-            (one, &[ended(20)]),
-        ]);
-        let trace = Trace::open(file.path()).unwrap();
-        assert_eq!((trace.record_count(), trace.lost_records), (5, 3));
-        let merged: Vec<_> = trace
-            .merged()
-            .map(|item| {
-                item.map(|(origin, stamped)| (origin, stamped.at.0))
-                    .unwrap()
-            })
-            .collect();
-        assert_eq!(
-            merged,
-            [(two, 7), (one, 10), (one, 5), (two, 12), (one, 20)]
-        );
-        assert_eq!(trace.events(one).count(), 3);
-        assert_eq!(trace.events(Origin::Devices).count(), 0);
-    }
-
-    #[test]
-    fn records_of_no_vcpu_or_of_no_meaning_are_damage() {
-        let stranger = file(&[(Origin::Vcpu(2), &[ended(1)])]);
-        assert!(matches!(
-            Trace::open(stranger.path()),
-            Err(TraceError::Damaged { .. })
-        ));
-        let meaningless = file(&[(Origin::Vcpu(0), &[ended(1), Record::default()])]);
-        let trace = Trace::open(meaningless.path()).unwrap();
-        let items: Vec<_> = trace.merged().collect();
-        assert!(matches!(
-            items.as_slice(),
-            [Err(TraceError::Damaged { .. })]
-        ));
-    }
-}
+mod tests;
