@@ -40,7 +40,7 @@ pub(crate) const TOLD: i32 = 1;
 const QUIET: Duration = Duration::from_millis(10);
 
 /// How often a mark is tried. After that the edge tells what was not quiet.
-const MOST_MARKS: usize = 100;
+const MOST_MARKS: usize = 400;
 
 /// Operations before the measured ones, by which the kernel has allocated what it needs.
 const WARM_UP: usize = 2;
