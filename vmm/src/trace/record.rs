@@ -216,8 +216,11 @@ fn encode(event: &Event) -> Parts {
             ..Parts::new(CARRIED_OUT)
         },
         Event::Reset => Parts::new(RESET),
-        Event::Injected { vector, turn, .. } => Parts {
+        Event::Injected {
+            vector, id, turn, ..
+        } => Parts {
             a: vector,
+            d: raw(id),
             e: turn.0,
             ..Parts::new(INJECTED)
         },
@@ -231,8 +234,11 @@ fn encode(event: &Event) -> Parts {
             e: turn.0,
             ..Parts::new(EXTERNAL_INJECTED)
         },
-        Event::Ended { vector, level, .. } => Parts {
+        Event::Ended {
+            vector, level, id, ..
+        } => Parts {
             a: vector,
+            d: raw(id),
             b: level.into(),
             ..Parts::new(ENDED)
         },
@@ -396,6 +402,7 @@ fn decode(at: Tsc, parts: Parts) -> Option<Event> {
         RESET => Event::Reset,
         INJECTED => Event::Injected {
             vector: a,
+            id,
             at,
             turn,
         },
@@ -403,6 +410,7 @@ fn decode(at: Tsc, parts: Parts) -> Option<Event> {
         EXTERNAL_INJECTED => Event::ExternalInjected { vector: a, turn },
         ENDED => Event::Ended {
             vector: a,
+            id,
             level: b != 0,
             at,
         },

@@ -64,12 +64,30 @@ impl Recorded {
 
     fn injected(&mut self, vcpu: usize, at: u64, vector: u8) {
         let (at, turn) = (Tsc(at), Tsc(at));
-        self.add(vcpu, at.0, Event::Injected { vector, at, turn });
+        self.add(
+            vcpu,
+            at.0,
+            Event::Injected {
+                vector,
+                id: None,
+                at,
+                turn,
+            },
+        );
     }
 
     fn ended(&mut self, vcpu: usize, at: u64, vector: u8) {
         let (at, level) = (Tsc(at), false);
-        self.add(vcpu, at.0, Event::Ended { vector, level, at });
+        self.add(
+            vcpu,
+            at.0,
+            Event::Ended {
+                vector,
+                level,
+                id: None,
+                at,
+            },
+        );
     }
 
     fn arrived(&mut self, vcpu: usize, at: u64, arrivals: Arrivals) {

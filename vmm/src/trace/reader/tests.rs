@@ -33,6 +33,7 @@ fn file(blocks: &[(Origin, &[Record])]) -> tempfile::NamedTempFile {
 fn ended(at: u64) -> Record {
     Record::of(&Event::Ended {
         vector: 0x40,
+        id: None,
         level: false,
         at: Tsc(at),
     })

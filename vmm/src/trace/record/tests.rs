@@ -53,6 +53,7 @@ fn events() -> Vec<Event> {
         Event::Reset,
         Event::Injected {
             vector: 0xFD,
+            id: Some(id),
             at: AT,
             turn: TURN,
         },
@@ -135,6 +136,7 @@ fn events() -> Vec<Event> {
         events.push(Event::Ended {
             vector: 0xEC,
             level,
+            id: level.then_some(id),
             at: AT,
         });
     }

@@ -58,6 +58,7 @@ fn drained(vector: u8, acceptance: Acceptance) -> Event {
 fn injected(vector: u8) -> Event {
     Event::Injected {
         vector,
+        id: None,
         at: Tsc(2_100),
         turn: Tsc(2_000),
     }
@@ -66,6 +67,7 @@ fn injected(vector: u8) -> Event {
 fn ended(vector: u8) -> Event {
     Event::Ended {
         vector,
+        id: None,
         level: false,
         at: Tsc(1_000),
     }
