@@ -12,7 +12,7 @@ use crate::kernel_log::KernelLog;
 use crate::marker::Marker;
 use crate::mount::mount;
 use crate::options::Options;
-use crate::phase::{NOT_OFFERED, Phase, TOLD};
+use crate::phase::{NOT_OFFERED, Phase, TOLD, UNSETTLED};
 use crate::system::{self, System};
 use crate::workload::Workload;
 use crate::{affinity, console, cpus, power};
@@ -114,6 +114,9 @@ fn sweep(workload: Workload, options: &Options, cpus: usize) -> Vec<Phase> {
         .collect()
 }
 
+/// How often a phase is tried before its kernel is found never to be quiet.
+const MOST_TRIES: usize = 3;
+
 /// What became of a phase.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
@@ -122,16 +125,31 @@ enum Outcome {
     Failed,
 }
 
-/// Runs a phase in a process of its own.
+/// Runs a phase in a process of its own, again if it was unsettled.
 fn outcome(phase: Phase, marker: Marker) -> Result<Outcome> {
-    let status = Command::new("/proc/self/exe")
-        .args(phase.to_arguments())
-        .status()
-        .context("cannot start a process")?;
+    let start = || {
+        let mut command = Command::new("/proc/self/exe");
+        let status = command.args(phase.to_arguments()).status();
+        status.context("cannot start a process")
+    };
+    let mut status = start()?;
+    for _ in 1..MOST_TRIES {
+        if status.code() == Some(UNSETTLED) {
+            status = start()?;
+        }
+    }
     Ok(match status.code() {
         Some(0) => Outcome::Measured,
         Some(NOT_OFFERED) => Outcome::NotOffered,
         Some(TOLD) => Outcome::Failed,
+        Some(UNSETTLED) => {
+            let text = format!(
+                "{} was interrupted by the kernel itself all the time",
+                phase.labels()
+            );
+            phase.tell_failure(marker, &text);
+            Outcome::Failed
+        }
         _ => {
             let text = format!("{} ended with {status}", phase.labels());
             phase.tell_failure(marker, &text);

@@ -7,7 +7,6 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use serde::Serialize;
-use serde::ser::SerializeMap;
 
 /// A row: what the kernel counts for each processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,24 +15,24 @@ pub(crate) enum Row {
     Res,
     /// Function-call interrupts.
     Cal,
-    /// TLB flushes asked for by another processor; each came with a function call.
-    Tlb,
     /// Non-maskable interrupts.
     Nmi,
     /// Interrupts that a processor sends itself to leave NMI or other delicate context.
     Iwi,
+    /// TLB flushes asked for by another processor; each came with a function call.
+    Tlb,
     /// Local timer interrupts, which are no IPIs.
     Loc,
 }
 
 impl Row {
-    /// Every row, in the order of reports.
+    /// Every row: first those that count what is injected.
     pub(crate) const ALL: [Self; 6] = [
         Self::Res,
         Self::Cal,
-        Self::Tlb,
         Self::Nmi,
         Self::Iwi,
+        Self::Tlb,
         Self::Loc,
     ];
 
@@ -117,27 +116,15 @@ impl Counts {
         Self(Row::ALL.map(|row| self.row_since(earlier, row).collect()))
     }
 
-    /// What both have counted together.
-    pub(crate) fn and(&self, other: &Self) -> Self {
-        Self(Row::ALL.map(|row| {
-            let pairs = self.row(row).iter().zip(other.row(row));
-            pairs
-                .map(|(mine, other)| mine.wrapping_add(*other))
-                .collect()
-        }))
+    /// Takes one row of another reading in place of its own.
+    pub(crate) fn replace(&mut self, row: Row, by: &Self) {
+        self.0[row as usize].clone_from(&by.0[row as usize]);
     }
 
     /// Whether nothing was counted since `earlier` but timer interrupts.
     pub(crate) fn is_quiet_since(&self, earlier: &Self) -> bool {
         let mut rows = Row::ALL.into_iter().filter(|row| *row != Row::Loc);
         rows.all(|row| self.row(row) == earlier.row(row))
-    }
-
-    /// The rows other than LOC in which anything was counted.
-    pub(crate) fn moved(&self) -> impl Iterator<Item = Row> {
-        Row::ALL
-            .into_iter()
-            .filter(|&row| row != Row::Loc && self.row(row).iter().any(|&count| count != 0))
     }
 }
 
@@ -169,19 +156,6 @@ impl fmt::Display for Lists<'_> {
 impl Serialize for Counts {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(Row::ALL.map(|row| (row.name(), self.row(row))))
-    }
-}
-
-/// The rows in which anything was counted, LOC left out.
-pub(crate) struct Moved<'a>(pub(crate) &'a Counts);
-
-impl Serialize for Moved<'_> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        for row in self.0.moved() {
-            map.serialize_entry(row.name(), self.0.row(row))?;
-        }
-        map.end()
     }
 }
 
@@ -225,10 +199,10 @@ mod tests {
         let difference = later.since(&earlier);
         assert_eq!(difference.row(Row::Res), [3, 0]);
         assert_eq!(difference.row(Row::Loc), [0, 500]);
-        assert_eq!(difference.moved().collect::<Vec<_>>(), [Row::Res]);
-        assert_eq!(difference.and(&difference).row(Row::Loc), [0, 1000]);
-        let moved = serde_json::to_string(&Moved(&difference)).expect("a map of numbers");
-        assert_eq!(moved, r#"{"RES":[3,0]}"#);
+        let mut mixed = difference.clone();
+        mixed.replace(Row::Loc, &earlier);
+        assert_eq!(mixed.row(Row::Loc), [1000, 2000]);
+        assert_eq!(mixed.row(Row::Res), [3, 0]);
     }
 
     #[test]
@@ -244,6 +218,6 @@ mod tests {
             .to_string()
         };
         assert_eq!(lists(2), " res=3,0 cal=0,0");
-        assert_eq!(lists(6), " res=3,0 cal=0,0 tlb=0,0 nmi=0,0 iwi=0,0 loc=0,0");
+        assert_eq!(lists(6), " res=3,0 cal=0,0 nmi=0,0 iwi=0,0 tlb=0,0 loc=0,0");
     }
 }

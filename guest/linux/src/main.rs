@@ -6,7 +6,7 @@
 //! they are interrupted.
 //!
 //! Every result is a line of JSON on the console. The VMM is told where a workload begins and ends
-//! through its marker port ([`marker`]), so that what it counts from outside and what the kernel
+//! through its marker page ([`marker`]), so that what it counts from outside and what the kernel
 //! counts in /proc/interrupts are about the same time ([`phase`]).
 //!
 //! The kernel command line may say `vapic.only=munmap,mprotect vapic.sharers=1,3 vapic.pages=1,33

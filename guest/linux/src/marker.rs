@@ -29,7 +29,8 @@ impl Marker {
 
     /// The moment of what begins or ends next, unless there is another mark before that.
     pub(crate) fn mark(self) {
-        write(format_args!("mark"));
+        // With its newline this is one access.
+        write(format_args!("mark   "));
     }
 
     /// It ends with these values.

@@ -5,7 +5,7 @@
 //! | word | meaning | default |
 //! |---|---|---|
 //! | `vapic.only=munmap,futex_wake` | these workloads | all |
-//! | `vapic.sharers=1,3` | so many threads beside the one that acts | 1, and all others |
+//! | `vapic.sharers=1,3` | so many threads beside the one that acts | 1 to all others; beyond 4, powers of 2 and all others |
 //! | `vapic.pages=1,33,512` | so many pages, where it matters | 1, 33 and 512 |
 //! | `vapic.iterations=200` | repetitions of each operation | 10 |
 
@@ -119,19 +119,26 @@ impl Options {
             Some(asked) => asked.iter().copied().filter(|&n| n <= others).collect(),
             // No other processor: what the operation costs where nobody is to be told.
             None if others == 0 => vec![0],
-            None => [1]
-                .into_iter()
-                .chain((others > 1).then_some(others))
+            None if others <= 4 => (1..=others).collect(),
+            None => (0..usize::BITS)
+                .map(|power| 1 << power)
+                .take_while(|&sharers| sharers < others)
+                .chain([others])
                 .collect(),
         }
     }
 }
 
-fn list<T: FromStr>(value: &str, accept: impl Fn(&T) -> bool) -> Option<Vec<T>> {
-    value
-        .split(',')
-        .map(|item| item.parse().ok().filter(&accept))
-        .collect()
+/// The items of a list, each once: a phase is told from the others by them.
+fn list<T: FromStr + PartialEq>(value: &str, accept: impl Fn(&T) -> bool) -> Option<Vec<T>> {
+    let mut items = Vec::new();
+    for item in value.split(',') {
+        let item = item.parse().ok().filter(&accept)?;
+        if !items.contains(&item) {
+            items.push(item);
+        }
+    }
+    Some(items)
 }
 
 #[cfg(test)]
@@ -159,6 +166,8 @@ mod tests {
         );
         assert_eq!(options.sharers(4), [1, 3]);
         assert_eq!(options.sharers(2), [1]);
+        let twice = Options::parse("vapic.pages=33,1,33").expect("valid");
+        assert_eq!(twice.pages, [33, 1]);
     }
 
     #[test]
@@ -166,8 +175,9 @@ mod tests {
         let options = Options::default();
         assert_eq!(options.sharers(1), [0]);
         assert_eq!(options.sharers(2), [1]);
-        assert_eq!(options.sharers(4), [1, 3]);
-        assert_eq!(options.sharers(8), [1, 7]);
+        assert_eq!(options.sharers(4), [1, 2, 3]);
+        assert_eq!(options.sharers(8), [1, 2, 4, 7]);
+        assert_eq!(options.sharers(9), [1, 2, 4, 8]);
     }
 
     #[test]

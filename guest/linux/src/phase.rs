@@ -3,18 +3,17 @@
 //! The order, so that both count the same time:
 //!
 //! 1. The sharers start, and the operation is done twice unmeasured.
-//! 2. /proc/interrupts is read, *outer before*; `mark` to the VMM; after 10 ms, by when what was under
-//!    way has arrived, it is read again, *inner before*. This is repeated until the two are equal but
-//!    for timer interrupts: then nothing was injected or counted about the mark, and both count from
-//!    one moment on. `begin` to the VMM tells what begins there.
+//! 2. The beginning is marked: /proc/interrupts is read, `mark` to the VMM, and it is read again
+//!    until 20 ms have passed. If anything but timer interrupts was counted meanwhile, this is done
+//!    again; if not, nothing was injected or counted about the mark, and both count from one moment
+//!    on. `begin` tells the VMM what begins there.
 //! 3. The operation is prepared and done, as often as asked. Only doing it is timed, all is counted.
 //!    Nothing here allocates memory, which the kernel would take back by IPIs of its own.
-//! 4. The end in the same way: *inner after*, `mark`, *outer after*, until the two are equal; then
-//!    `end` with the difference of the inner ones.
+//! 4. `mark`, so that the VMM knows when the operations were over: what they cost is counted to
+//!    there. Then the end is marked in the same way, and `end` has the difference of the readings.
 //!
-//! On a kernel that is never quiet the repetition ends at some time. What was counted between an outer
-//! and its inner reading is then the *edge*, which the VMM may or may not have counted in the phase: it
-//! is told with a line `result edge`. Without one the two counts must be equal.
+//! So the guest's counts and the VMM's are of the same time, and must be equal. A kernel that is not
+//! quiet for long enough makes the phase unsettled, and it is done again.
 
 use std::process::ExitCode;
 use std::thread;
@@ -24,7 +23,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::interrupts::{Counts, Interrupts, Lists, Moved, Row};
+use crate::interrupts::{Counts, Interrupts, Lists, Row};
 use crate::latency::Latency;
 use crate::marker::{self, LONGEST_LINE, Marker};
 use crate::workload::{Place, Started, Workload};
@@ -36,11 +35,15 @@ pub(crate) const NOT_OFFERED: i32 = 4;
 /// Exit code of a process that has told the VMM why it failed.
 pub(crate) const TOLD: i32 = 1;
 
-/// Longer than a tick of any distribution's kernel.
+/// Exit code of a process whose kernel was not quiet for long enough to be counted.
+pub(crate) const UNSETTLED: i32 = 5;
+
+/// Half of the time that nothing may happen in after a mark: longer than a tick of any distribution's
+/// kernel, and than a vCPU waits for a host processor.
 const QUIET: Duration = Duration::from_millis(10);
 
-/// How often a mark is tried. After that the edge tells what was not quiet.
-const MOST_MARKS: usize = 400;
+/// How often a mark is tried.
+const MOST_MARKS: usize = 300;
 
 /// Operations before the measured ones, by which the kernel has allocated what it needs.
 const WARM_UP: usize = 2;
@@ -62,6 +65,7 @@ pub(crate) struct Phase {
 enum Outcome {
     Measured,
     NotOffered,
+    Unsettled,
 }
 
 impl Phase {
@@ -119,6 +123,7 @@ impl Phase {
         let code = match self.measure(marker, &place) {
             Ok(Outcome::Measured) => 0,
             Ok(Outcome::NotOffered) => NOT_OFFERED,
+            Ok(Outcome::Unsettled) => UNSETTLED,
             Err(error) => {
                 self.tell_failure(marker, &format!("{} {error:#}", self.labels()));
                 TOLD
@@ -173,9 +178,11 @@ impl Phase {
         for counts in &mut readings {
             interrupts.read(counts)?;
         }
-        let [outer_before, before, after, outer_after] = &mut readings;
+        let [before, done, after, later] = &mut readings;
 
-        mark(marker, &mut interrupts, outer_before, before)?;
+        if !mark(marker, &mut interrupts, before, later)? {
+            return Ok(Outcome::Unsettled);
+        }
         marker.begin(name, format_args!("{labels}"));
         for _ in 0..self.iterations {
             operation.prepare()?;
@@ -183,21 +190,16 @@ impl Phase {
             operation.perform()?;
             durations.push(started.elapsed());
         }
-        mark(marker, &mut interrupts, after, outer_after)?;
+        marker.mark();
+        interrupts.read(done)?;
+        if !mark(marker, &mut interrupts, after, later)? {
+            return Ok(Outcome::Unsettled);
+        }
+        // Flushes are a cost, so they end with the operations.
+        after.replace(Row::Tlb, done);
         let latency = Latency::of(&mut durations).context("no iterations")?;
         self.end(marker, latency, after, before);
 
-        let edge = before.since(outer_before).and(&outer_after.since(after));
-        let nothing = edge.since(&edge);
-        if !edge.is_quiet_since(&nothing) {
-            let lists = Lists {
-                later: &edge,
-                earlier: &nothing,
-                // All but LOC.
-                rows: Row::ALL.len() - 1,
-            };
-            marker.result("edge", format_args!("workload={name} {labels}{lists}"));
-        }
         let found_awake = operation.found_awake();
         // The sharers go before the console is busy: they would take part in what it causes.
         drop(operation);
@@ -208,14 +210,13 @@ impl Phase {
             iterations: self.iterations,
             latency_ns: latency,
             interrupts: &after.since(before),
-            edge: Moved(&edge),
             found_awake,
         });
         Ok(Outcome::Measured)
     }
 
     /// Tells the VMM the end with its values. On very many processors not every row fits into the
-    /// line; those that are no IPIs are last.
+    /// line: those that are compared with injections come first.
     fn end(self, marker: Marker, latency: Latency, later: &Counts, earlier: &Counts) {
         let iterations = self.iterations;
         for rows in (0..=Row::ALL.len()).rev() {
@@ -243,28 +244,42 @@ struct Line<'a> {
     iterations: usize,
     latency_ns: Latency,
     interrupts: &'a Counts,
-    edge: Moved<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     found_awake: Option<u64>,
 }
 
-/// Marks a moment about which nothing but timer interrupts happened, with a reading on each side.
+/// Marks a moment about which nothing but timer interrupts happened, with a reading on each side;
+/// whether there was one.
 fn mark(
     marker: Marker,
     interrupts: &mut Interrupts,
     earlier: &mut Counts,
     later: &mut Counts,
-) -> Result<()> {
-    for _ in 0..MOST_MARKS {
+) -> Result<bool> {
+    'again: for attempt in 0..MOST_MARKS {
         interrupts.read(earlier)?;
         marker.mark();
-        thread::sleep(QUIET);
-        interrupts.read(later)?;
-        if later.is_quiet_since(earlier) {
-            break;
+        for _ in 0..2 {
+            pause(attempt);
+            interrupts.read(later)?;
+            if !later.is_quiet_since(earlier) {
+                continue 'again;
+            }
         }
+        return Ok(true);
     }
-    Ok(())
+    Ok(false)
+}
+
+/// Lets time pass: asleep or awake in turn, since a kernel may send IPIs because of either.
+fn pause(attempt: usize) {
+    if attempt.is_multiple_of(2) {
+        return thread::sleep(QUIET);
+    }
+    let began = Instant::now();
+    while began.elapsed() < QUIET {
+        std::hint::spin_loop();
+    }
 }
 
 #[cfg(test)]

@@ -107,7 +107,8 @@ pub enum Marker {
     Begin(String, Fields),
     /// It ends; the fields are what the guest measured.
     End(Fields),
-    /// The moment of the `begin` or `end` that follows, unless another `mark` does.
+    /// The moment of the `begin` or `end` that follows, unless another `mark` comes before it; the
+    /// first in a phase is the moment at which what it measures was over.
     Mark,
     /// A result derived from several phases.
     Result(String, Fields),

@@ -28,19 +28,32 @@ pub struct Phase {
     pub labels: Fields,
     /// What the guest measured.
     pub results: Fields,
-    /// From `begin` to `end`, in ticks.
+    /// From `begin` to `end`, or between the marks that stand for them, in ticks.
     pub ticks: u64,
-    /// For each vCPU the counters that are not zero, by place; see [`Phase::vcpus`].
-    counters: Vec<Box<[(usize, u64)]>>,
+    counters: Cells,
+    /// The same up to the last mark, if there were several.
+    settled: Option<Cells>,
 }
 
+/// For each vCPU the counters that are not zero, by place.
+type Cells = Vec<Box<[(usize, u64)]>>;
+
 impl Phase {
-    /// What each vCPU counted.
+    /// What each vCPU counted while the guest did what it measures: up to the first mark in the
+    /// phase, if there was one, else to its end.
     pub fn vcpus(&self) -> impl Iterator<Item = Snapshot> {
-        self.counters
-            .iter()
-            .map(|cells| Snapshot::from_nonzero(cells.iter().copied()))
+        snapshots(&self.counters)
     }
+
+    /// What each vCPU counted up to the last mark, about which the guest was quiet.
+    pub fn settled(&self) -> impl Iterator<Item = Snapshot> {
+        snapshots(self.settled.as_ref().unwrap_or(&self.counters))
+    }
+}
+
+fn snapshots(cells: &Cells) -> impl Iterator<Item = Snapshot> {
+    let counters = cells.iter();
+    counters.map(|cells| Snapshot::from_nonzero(cells.iter().copied()))
 }
 
 /// A result that a guest derived from several phases.
@@ -93,6 +106,7 @@ impl Recorded {
 }
 
 /// What every vCPU had counted at a moment.
+#[derive(Clone)]
 struct Moment {
     at: Tsc,
     counted: Vec<Snapshot>,
@@ -103,6 +117,8 @@ struct Open {
     scenario: String,
     labels: Fields,
     began: Moment,
+    /// The first mark since.
+    done: Option<Moment>,
 }
 
 #[derive(Default)]
@@ -189,13 +205,19 @@ impl State {
     ) -> Option<u32> {
         let moment = Moment { at: now, counted };
         match line.map(|line| line.marker) {
-            Ok(Marker::Mark) => self.mark = Some(moment),
+            Ok(Marker::Mark) => {
+                if let Some(open) = &mut self.open {
+                    open.done.get_or_insert_with(|| moment.clone());
+                }
+                self.mark = Some(moment);
+            }
             Ok(Marker::Begin(scenario, labels)) => {
                 self.recorded.unfinished_phases += u64::from(self.open.is_some());
                 self.open = Some(Open {
                     scenario,
                     labels,
                     began: self.mark.take().unwrap_or(moment),
+                    done: None,
                 });
             }
             Ok(Marker::End(results)) => {
@@ -241,23 +263,29 @@ impl State {
     }
 
     fn close(&mut self, open: Open, results: Fields, ended: &Moment) {
-        let difference = |(after, before): (&Snapshot, &Snapshot)| {
-            after.difference(before).nonzero().collect::<Box<[_]>>()
+        let since_began = |moment: &Moment| -> Cells {
+            let pairs = moment.counted.iter().zip(&open.began.counted);
+            pairs
+                .map(|(after, before)| after.difference(before).nonzero().collect())
+                .collect()
         };
-        let (before, after) = (&open.began.counted, &ended.counted);
-        let counters: Vec<_> = after.iter().zip(before).map(difference).collect();
-        let cells: usize = counters.iter().map(|cells| cells.len()).sum();
+        let done = open.done.as_ref().unwrap_or(ended);
+        let counters = since_began(done);
+        let settled = open.done.is_some().then(|| since_began(ended));
+        let kept = counters.iter().chain(settled.iter().flatten());
+        let cells: usize = kept.map(|cells| cells.len()).sum();
         if self.recorded.phases.len() >= MOST_PHASES || self.kept_counters + cells > MOST_COUNTERS {
             self.recorded.dropped_phases += 1;
             return;
         }
         self.kept_counters += cells;
         self.recorded.phases.push(Phase {
+            ticks: done.at.since(open.began.at),
             scenario: open.scenario,
             labels: open.labels,
             results,
-            ticks: ended.at.since(open.began.at),
             counters,
+            settled,
         });
     }
 }

@@ -24,6 +24,9 @@ pub use phase::{PhaseCounts, PhaseReport};
 pub use run::{ApicKind, Ending, Host, Outcome, Run, Status, TraceFacts};
 pub use spread::{Named, Spread};
 
+/// The result of a phase that is its operation's median; a phase without one measures nothing.
+const MEDIAN: &str = "ns_p50";
+
 use agreement::Comparison;
 
 use super::{Failure, Fields, Ledger, Observer, Source};

@@ -53,7 +53,7 @@ pub struct PhaseCounts {
 }
 
 impl PhaseReport {
-    pub(super) fn new(phase: &Phase, clock: &Clock, linux: Option<&Comparison<'_>>) -> Self {
+    pub(super) fn new(phase: &Phase, clock: &Clock, linux: Option<&Comparison>) -> Self {
         let mut sum = Snapshot::default();
         phase.vcpus().for_each(|counters| sum.accumulate(&counters));
         let ipis_sent = Ipis::new(&sum).sent;
@@ -74,6 +74,19 @@ impl PhaseReport {
 }
 
 impl PhaseCounts {
+    /// Exits of one cause.
+    #[must_use]
+    pub fn exits_by(&self, cause: Cause) -> u64 {
+        self.by_cause.get(cause.name()).copied().unwrap_or(0)
+    }
+
+    /// Time outside the guest by exits of one cause.
+    #[must_use]
+    pub fn outside_ns(&self, cause: Cause) -> u64 {
+        let key = nanoseconds_key(cause);
+        self.by_cause_ns.get(key).copied().unwrap_or(0)
+    }
+
     fn new(counters: &Snapshot, clock: &Clock) -> Self {
         let ipis = Ipis::new(counters);
         let causes = Cause::ALL.into_iter();

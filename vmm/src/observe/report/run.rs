@@ -165,12 +165,19 @@ impl Outcome {
             reasons.push(format!("{} deliveries are unaccounted for", lost.total));
         }
         let rows = phases.iter().flat_map(|phase| &phase.agreement);
-        let different = rows.filter(|row| row.verdict == Verdict::Different).count();
-        if different != 0 {
-            reasons.push(format!(
-                "the guest counted other interrupts than were injected in {different} row(s) of \
-                 /proc/interrupts"
-            ));
+        for (verdict, what) in [
+            (
+                Verdict::Different,
+                "counted other interrupts than were injected in",
+            ),
+            (Verdict::Untold, "did not tell its counts of"),
+        ] {
+            let rows = rows.clone().filter(|row| row.verdict == verdict).count();
+            if rows != 0 {
+                reasons.push(format!(
+                    "the guest {what} {rows} row(s) of /proc/interrupts"
+                ));
+            }
         }
         let status = match ending {
             Ending::Error(_) => Status::Error,

@@ -1,27 +1,36 @@
 //! What a Linux guest's workloads cost, and whether its counts of interrupts agree with ours.
 
 use super::{MOST_LINES, MOST_PHASES};
+use crate::linux::vectors::VectorMap;
+use crate::observe::report::agreement::{list, release};
 use crate::observe::report::columns::{Columns, cell, microseconds};
-use crate::observe::report::{PhaseReport, Report, RowAgreement, Verdict};
+use crate::observe::report::{MEDIAN, PhaseCounts, PhaseReport, Report, RowAgreement, Verdict};
 use crate::observe::{Cause, Value};
 
-/// What the guest measured in a phase: its median in ns, and how often it did the operation.
-const MEDIAN: &str = "ns_p50";
+/// Labels of a phase, and how often it did the operation.
 const ITERATIONS: &str = "iterations";
 const SHARERS: &str = "sharers";
 const PAGES: &str = "pages";
 
 /// The tables, empty for guests that are no Linux with our init.
-pub(super) fn sections(report: &Report) -> [String; 3] {
-    let workloads = || {
-        let phases = report.phases.iter();
-        phases.filter(|phase| phase.results.get(MEDIAN).is_some())
+pub(super) fn sections(report: &Report) -> Vec<String> {
+    let results = report.results.iter();
+    let results = results.map(|result| (result.scenario.as_str(), &result.results));
+    let Some(release) = release(results) else {
+        return Vec::new();
     };
-    [
+    let workloads = || report.phases.iter().filter(|phase| is_workload(phase));
+    vec![
         costs(report, workloads()),
+        side_by_side(workloads()),
         further_targets(workloads()),
-        agreement(report),
+        agreement(report, &release),
     ]
+}
+
+/// Whether a phase is a workload of the Linux init.
+pub(super) fn is_workload(phase: &PhaseReport) -> bool {
+    phase.results.get(MEDIAN).is_some()
 }
 
 /// Per operation: the guest's median, and what the VMM saw of it.
@@ -38,10 +47,11 @@ fn costs<'a>(report: &Report, phases: impl Iterator<Item = &'a PhaseReport>) -> 
             "p99",
             "max",
             "shootdowns",
+            "counted",
             "IPIs",
             "targets",
             "IPI exits",
-            "exit time",
+            "IPI time",
         ],
     );
     for phase in phases.take(MOST_PHASES) {
@@ -53,46 +63,87 @@ fn costs<'a>(report: &Report, phases: impl Iterator<Item = &'a PhaseReport>) -> 
             label(PAGES),
             time("ns_min"),
             time(MEDIAN),
-            time("ns_p99"),
-            time("ns_max"),
         ];
-        let operations = whole(phase.results.get(ITERATIONS)).filter(|&count| count > 0);
+        let operations = whole(phase.results.get(ITERATIONS)).unwrap_or(0);
+        // Of fewer, the largest is all that there is to say.
+        row.push(if operations >= 100 {
+            time("ns_p99")
+        } else {
+            dash()
+        });
+        row.push(time("ns_max"));
+        row.push(counted(phase, &["tlb"], operations));
+        row.push(counted(phase, &["res", "cal"], operations));
         row.extend(match operations {
-            Some(operations) if report.ipis_observed => observed(phase, operations),
-            _ => [(); 5].map(|()| dash()),
+            1.. if report.ipis_observed => observed(phase, operations),
+            _ => [(); 4].map(|()| dash()),
         });
         columns.row(row);
     }
+    columns.note(
+        "Shootdowns and counted IPIs (RES and CAL) are the guest's own, the others what was seen \
+         from outside, from the first operation to the last: what prepares each is in them, and so \
+         is what the kernel does meanwhile.",
+    );
     columns.text()
 }
 
-/// What the VMM saw, for each of so many operations. A shootdown is a flush that the guest counted
-/// on another processor.
-fn observed(phase: &PhaseReport, operations: u64) -> [String; 5] {
-    let sum = |of: &dyn Fn(&crate::observe::report::PhaseCounts) -> u64| {
-        phase.vcpus.iter().map(of).sum::<u64>()
-    };
-    let exits = |phase: &crate::observe::report::PhaseCounts| {
+/// What the guest counted in these rows on all processors, for each operation.
+fn counted(phase: &PhaseReport, rows: &[&str], operations: u64) -> String {
+    let row = |row: &&str| list(phase.results.get(row)?);
+    let counts: Option<Vec<_>> = rows.iter().map(row).collect();
+    match counts {
+        Some(counts) if operations > 0 => each(counts.into_iter().flatten().sum(), operations),
+        _ => dash(),
+    }
+}
+
+/// What the VMM saw, for each of so many operations.
+fn observed(phase: &PhaseReport, operations: u64) -> [String; 4] {
+    let sum = |of: &dyn Fn(&PhaseCounts) -> u64| phase.vcpus.iter().map(of).sum::<u64>();
+    let exits = |vcpu: &PhaseCounts| Cause::OF_IPI.map(|cause| vcpu.exits_by(cause)).iter().sum();
+    let time = |vcpu: &PhaseCounts| {
         Cause::OF_IPI
-            .into_iter()
-            .map(|cause| phase.by_cause.get(cause.name()).copied().unwrap_or(0))
+            .map(|cause| vcpu.outside_ns(cause))
+            .iter()
             .sum()
     };
-    let outside = sum(&|vcpu| vcpu.by_cause_ns.iter().map(|(_, ns)| *ns).sum());
-    let flushes = phase.results.get("tlb").map_or_else(dash, |list| {
-        let list = list.to_string();
-        let flushes = list
-            .split(',')
-            .filter_map(|count| count.parse::<u64>().ok());
-        each(flushes.sum(), operations)
-    });
     [
-        flushes,
         each(phase.ipis_sent, operations),
         each(sum(&|vcpu| vcpu.ipis.targets), operations),
         each(sum(&exits), operations),
-        microseconds(outside / operations),
+        microseconds(sum(&time) / operations),
     ]
+}
+
+/// The ways to take a page from others, side by side: what each costs for the same pages and sharers.
+fn side_by_side<'a>(phases: impl Iterator<Item = &'a PhaseReport> + Clone) -> String {
+    const WAYS: [&str; 3] = ["munmap", "madvise_free", "mprotect"];
+    let header = WAYS
+        .iter()
+        .flat_map(|way| [format!("{way} p50"), "shootdowns".to_owned()]);
+    let labels = [SHARERS, PAGES].map(str::to_owned);
+    let mut columns = Columns::new(
+        "munmap beside MADV_FREE beside mprotect, one operation each",
+        2,
+        labels.into_iter().chain(header),
+    );
+    let place = |phase: &PhaseReport| [SHARERS, PAGES].map(|key| cell_of(phase.labels.get(key)));
+    let first = phases.clone().filter(|phase| phase.scenario == WAYS[0]);
+    for at in first.map(place).take(MOST_PHASES) {
+        let cells = WAYS.iter().flat_map(|way| {
+            let mut same = phases.clone();
+            let phase = same.find(|phase| phase.scenario == *way && place(phase) == at);
+            let Some(phase) = phase else {
+                return [dash(), dash()];
+            };
+            let operations = whole(phase.results.get(ITERATIONS)).unwrap_or(0);
+            let median = whole(phase.results.get(MEDIAN)).map_or_else(dash, microseconds);
+            [median, counted(phase, &["tlb"], operations)]
+        });
+        columns.row(at.clone().into_iter().chain(cells));
+    }
+    columns.text()
 }
 
 fn each(count: u64, operations: u64) -> String {
@@ -145,7 +196,7 @@ fn further_targets<'a>(phases: impl Iterator<Item = &'a PhaseReport>) -> String 
 }
 
 /// Our injections against the guest's own counts: sums by row, and every row that is not equal.
-fn agreement(report: &Report) -> String {
+fn agreement(report: &Report, release: &str) -> String {
     let mut columns = Columns::new(
         "Injected, and counted by the guest in /proc/interrupts",
         2,
@@ -156,10 +207,16 @@ fn agreement(report: &Report) -> String {
             "injected",
             "counted",
             "equal",
-            "edge",
             "different",
         ],
     );
+    if report.ipis_observed && VectorMap::of_release(release).is_none() {
+        columns.note(format!(
+            "The vectors of Linux {} are not known, so its counts are not compared; see \
+             resources/vectors.",
+            cell(release)
+        ));
+    }
     let mut sums: Vec<(&str, &str, Vec<&RowAgreement>)> = Vec::new();
     for phase in &report.phases {
         for row in &phase.agreement {
@@ -185,8 +242,7 @@ fn agreement(report: &Report) -> String {
             sum(|row| &row.injected),
             sum(|row| &row.guest),
             with(Verdict::Equal).to_string(),
-            with(Verdict::Edge).to_string(),
-            with(Verdict::Different).to_string(),
+            (rows.len() - with(Verdict::Equal)).to_string(),
         ]);
     }
     let unequal = report.phases.iter().flat_map(|phase| {
@@ -194,35 +250,36 @@ fn agreement(report: &Report) -> String {
         rows.filter(|row| row.verdict != Verdict::Equal)
             .map(move |row| (phase, row))
     });
-    for (phase, row) in unequal.take(MOST_LINES) {
-        columns.note(explanation(phase, row));
+    for (phase, row) in unequal.clone().take(MOST_LINES) {
+        columns.note(difference(phase, row));
+    }
+    let all = unequal.count();
+    if all > MOST_LINES {
+        columns.note(format!(
+            "The first {MOST_LINES} of {all} rows that differ; the JSON report has all."
+        ));
     }
     columns.text()
 }
 
-fn explanation(phase: &PhaseReport, row: &RowAgreement) -> String {
-    let RowAgreement {
-        row: name,
-        guest,
-        injected,
-        edge,
-        verdict,
-    } = row;
+fn difference(phase: &PhaseReport, row: &RowAgreement) -> String {
     let labels: Vec<_> = phase
         .labels
         .iter()
         .map(|(key, value)| format!("{key}={}", cell(&value.to_string())))
         .collect();
-    let why = match verdict {
-        Verdict::Equal => return String::new(),
-        Verdict::Edge => {
-            "the excess came between a mark and the guest's reading beside it, where \
-                          it counted"
-        }
-        Verdict::Different => "not explained by what it counted at the edges,",
+    let RowAgreement {
+        row: name,
+        guest,
+        injected,
+        verdict,
+    } = row;
+    let counted = match verdict {
+        Verdict::Untold => "the guest did not tell its counts".to_owned(),
+        Verdict::Equal | Verdict::Different => format!("counted {guest:?}"),
     };
     let place = format!("{} {}", phase.scenario, labels.join(" "));
-    format!("{place}, {name}: injected {injected:?}, counted {guest:?}: {why} {edge:?}")
+    format!("{place}, {name}: injected {injected:?}, {counted}")
 }
 
 fn whole(value: Option<&Value>) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! The guest's phases, a table for each scenario.
 
+use super::linux::is_workload;
 use super::{MOST_LINES, MOST_PHASES};
 use crate::observe::report::agreement::is_row;
 use crate::observe::report::columns::{Columns, cell};
@@ -25,10 +26,11 @@ pub(super) fn by_scenario(report: &Report) -> Vec<String> {
 }
 
 fn of_scenario(report: &Report, scenario: &str) -> String {
+    // Linux's workloads have tables of their own.
     let phases: Vec<_> = report
         .phases
         .iter()
-        .filter(|phase| phase.scenario == scenario)
+        .filter(|phase| phase.scenario == scenario && !is_workload(phase))
         .collect();
     let labels = keys(phases.iter().map(|phase| &phase.labels));
     let mut results = keys(phases.iter().map(|phase| &phase.results));
