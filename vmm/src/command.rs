@@ -1,13 +1,14 @@
 //! What each command does.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use indicatif::ProgressBar;
 
 use crate::boot::{Initramfs, Kernel};
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
@@ -18,6 +19,7 @@ use crate::linux::initramfs::INITRAMFS;
 use crate::machine::Ending;
 use crate::observe::Kind;
 use crate::observe::report::{self, ApicKind, Report, Waiting};
+use crate::progress;
 use crate::vcpu::Fatal;
 use crate::vm::{Run, Vm, VmConfig};
 
@@ -56,7 +58,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Opened first: a report that cannot be written must not be found out after the run.
     let mut output = Output::open(args.report_file.clone())?;
     let vm = build(args, kernel).inspect_err(|_| output.discard())?;
-    let report = collect(args, vm.run()?);
+    let progress = progress(args);
+    let run = vm.run()?;
+    progress.finish_and_clear();
+    let report = collect(args, run);
     output.write(&match args.report {
         ReportFormat::Table => report.to_table(),
         ReportFormat::Json => report.to_json(),
@@ -65,6 +70,27 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("vapic: {reason}");
     }
     Ok(ExitCode::from(report.outcome.exit_code()))
+}
+
+/// None where the guest's console is on the same terminal: they would garble each other.
+fn progress(args: &RunArgs) -> ProgressBar {
+    let to_terminal = match console(args) {
+        Console::Stdout => io::stdout().is_terminal(),
+        Console::Stderr => io::stderr().is_terminal(),
+        Console::Nowhere => false,
+    };
+    match to_terminal {
+        true => ProgressBar::hidden(),
+        false => progress::spinner("the guest runs"),
+    }
+}
+
+/// Standard output, unless the report alone is to be there.
+fn console(args: &RunArgs) -> Console {
+    match args.report == ReportFormat::Json && args.report_file.is_none() {
+        true => Console::Stderr,
+        false => Console::Stdout,
+    }
 }
 
 fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
@@ -76,7 +102,6 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
         }
         .into());
     }
-    let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
     let config = VmConfig {
         kernel,
         initramfs: initramfs(args),
@@ -84,11 +109,7 @@ fn build(args: &RunArgs, kernel: Kernel) -> anyhow::Result<Vm> {
         vcpus: args.cpus,
         memory: args.memory(),
         apic: args.apic.into(),
-        console: if to_stdout {
-            Console::Stderr
-        } else {
-            Console::Stdout
-        },
+        console: console(args),
         blobs: Vec::new(),
         timeout: args.timeout.map(Duration::from_secs_f64),
     };
@@ -188,7 +209,7 @@ fn waiting(mailbox: &vapic::Waiting) -> Waiting {
 }
 
 /// Where the report goes.
-enum Output {
+pub(crate) enum Output {
     Stdout,
     File {
         path: PathBuf,
@@ -199,7 +220,7 @@ enum Output {
 }
 
 impl Output {
-    fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
+    pub(crate) fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
         let Some(path) = path else {
             return Ok(Self::Stdout);
         };
@@ -217,7 +238,7 @@ impl Output {
     }
 
     /// Nothing will be written: leaves no trace of a file that was not there.
-    fn discard(&self) {
+    pub(crate) fn discard(&self) {
         if let Self::File {
             path, new: true, ..
         } = self
@@ -226,7 +247,7 @@ impl Output {
         }
     }
 
-    fn write(&mut self, text: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, text: &str) -> anyhow::Result<()> {
         match self {
             // A reader that has seen enough, such as `head`, is no error.
             Self::Stdout => match io::stdout().write_all(text.as_bytes()) {

@@ -17,6 +17,7 @@ pub mod linux;
 pub mod machine;
 pub mod memory;
 pub mod observe;
+pub mod progress;
 pub mod seats;
 pub mod sender;
 pub mod vcpu;
