@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use vmm::boot::BootError;
 use vmm::cli::{Cli, Command};
 use vmm::command;
+use vmm::compare::{self, BaselineError};
 use vmm::memory::MemoryError;
 
 fn main() -> ExitCode {
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => command::run(&cli.run),
         Some(Command::Run(args)) => command::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
     };
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         eprintln!("vapic: {error:#}");
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
+            || error.is::<BaselineError>()
             || error.is::<command::InputError>();
         ExitCode::from(if from_user { 2 } else { 1 })
     })

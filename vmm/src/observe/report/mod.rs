@@ -11,7 +11,7 @@ mod matrix;
 mod phase;
 mod run;
 mod spread;
-mod table;
+pub(crate) mod table;
 
 use serde::Serialize;
 

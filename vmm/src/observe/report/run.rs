@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agreement::Verdict;
 use super::lost::Lost;
@@ -10,7 +10,7 @@ use super::phase::PhaseReport;
 use crate::observe::Recorded;
 
 /// Which APIC the guest had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApicKind {
     /// Ours.
@@ -61,7 +61,7 @@ pub enum Ending {
 }
 
 /// The machine that a run took place on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
     /// Model of its processors.
     pub cpu_model: String,
@@ -98,7 +98,7 @@ impl Host {
 }
 
 /// How a run is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The guest ended it, found nothing wrong, and nothing was lost.
@@ -112,7 +112,7 @@ pub enum Status {
 }
 
 /// The judgement and its reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The judgement.
     pub status: Status,

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table with a title: columns right-aligned but for the first `left`, no borders.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     title: String,
     table: Table,
     left: usize,
@@ -11,7 +11,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn new<T: ToString>(
+    pub(crate) fn new<T: ToString>(
         title: impl Into<String>,
         left: usize,
         header: impl IntoIterator<Item = T>,
@@ -29,18 +29,18 @@ impl Columns {
         }
     }
 
-    pub(super) fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub(crate) fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.table
             .add_row(cells.into_iter().map(|cell| cell.to_string()));
     }
 
     /// A line below the table.
-    pub(super) fn note(&mut self, note: impl Into<String>) {
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// Title, table and notes; nothing at all if there is neither row nor note.
-    pub(super) fn text(mut self) -> String {
+    pub(crate) fn text(mut self) -> String {
         let mut lines = vec![self.title];
         if !self.table.is_empty() {
             for column in self.table.column_iter_mut().skip(self.left) {
@@ -57,13 +57,13 @@ impl Columns {
 }
 
 /// Nanoseconds in microseconds, as `perf kvm stat` prints them.
-pub(super) fn microseconds(nanoseconds: u64) -> String {
+pub(crate) fn microseconds(nanoseconds: u64) -> String {
     let hundredths = nanoseconds.saturating_add(5) / 10;
     format!("{}.{:02}us", hundredths / 100, hundredths % 100)
 }
 
 /// A sum of nanoseconds: in seconds, or in microseconds if it is short.
-pub(super) fn sum(nanoseconds: u64) -> String {
+pub(crate) fn sum(nanoseconds: u64) -> String {
     if nanoseconds < 10_000_000 {
         return microseconds(nanoseconds);
     }
@@ -73,7 +73,7 @@ pub(super) fn sum(nanoseconds: u64) -> String {
 
 /// A share in per cent; `-` of nothing.
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-pub(super) fn percent(part: u64, whole: u64) -> String {
+pub(crate) fn percent(part: u64, whole: u64) -> String {
     match whole {
         0 => "-".to_owned(),
         _ => format!("{:.2}%", 100.0 * part as f64 / whole as f64),
@@ -81,7 +81,7 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// A word of the guest's, cut to what a column can hold; it is printable ASCII already.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     const WIDEST: usize = 32;
     if text.len() <= WIDEST {
         return text.to_owned();

@@ -1,6 +1,6 @@
 //! The report for people: plain text, no colour, columns as `perf kvm stat` has them.
 
-mod columns;
+pub(crate) mod columns;
 mod exits;
 mod ipis;
 mod linux;
