@@ -1,8 +1,8 @@
 //! Starting the command, with a time limit.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::path::Path;
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ impl Vapic {
     #[must_use]
     pub fn guest(guest: &Elf, arguments: &[&str]) -> Self {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        std::fs::write(file.path(), guest.bytes()).expect("the guest can be written");
+        fs::write(file.path(), guest.bytes()).expect("the guest can be written");
         let mut vapic = Self::new(&["run"]);
         vapic.command.arg("--kernel").arg(file.path());
         if !arguments.contains(&"--cpus") {
@@ -81,6 +81,12 @@ impl Vapic {
         command.arg(format!("{script} && exec \"$0\" \"$@\""));
         command.arg(binary::path()).args(arguments);
         Self::starting(command)
+    }
+
+    /// Where the command is, for a test that has another program start it.
+    #[must_use]
+    pub fn path() -> PathBuf {
+        binary::path().to_owned()
     }
 
     fn starting(mut command: Command) -> Self {
@@ -185,6 +191,28 @@ impl Running {
                 return;
             }
             assert!(!ended, "{:?} ended without saying {text:?}", self.arguments);
+            self.check_limit();
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Waits until it has started a process that it has not started before `earlier`, and gives the
+    /// process's id.
+    ///
+    /// # Panics
+    ///
+    /// If that does not come within the limit, or before its end.
+    pub fn wait_for_child(&mut self, earlier: Option<u32>) -> u32 {
+        let id = self.child.id();
+        loop {
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+            let children = children.expect("a kernel that tells a process's children");
+            let first = children.split_ascii_whitespace().next();
+            let child = first.map(|child| child.parse().expect("the id of a process"));
+            if let Some(child) = child.filter(|child| Some(*child) != earlier) {
+                return child;
+            }
+            assert!(!self.has_ended(), "{:?} has ended", self.arguments);
             self.check_limit();
             thread::sleep(LOOK);
         }

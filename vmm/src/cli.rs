@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compare::Workload;
 use crate::kvm::ApicModel;
 use crate::trace::Policy;
 use crate::vm::{CommandLine, MAX_VCPUS};
@@ -29,6 +30,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Feed the accesses of a recorded run through fresh APICs, and compare every answer.
     Replay(ReplayArgs),
+    /// Compare the user-space Local APIC with KVM's own: one workload on both, in turn.
+    Compare(CompareArgs),
     /// Say what a value of the interrupt command register means.
     Decode(DecodeArgs),
     /// Say what this host's KVM can do for us.
@@ -205,6 +208,26 @@ pub struct ReplayArgs {
     /// The trace.
     #[arg(value_name = "TRACE")]
     pub trace: PathBuf,
+}
+
+/// Options of `vapic compare`.
+#[derive(Args, Clone, Debug)]
+pub struct CompareArgs {
+    /// What is run.
+    #[command(flatten)]
+    pub workload: Workload,
+    /// Runs on each APIC.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub runs: u32,
+    /// Compare with an earlier comparison, a file that --json wrote.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Write the comparison to this file instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    pub report_file: Option<PathBuf>,
 }
 
 /// Options of `vapic decode`.

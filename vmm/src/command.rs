@@ -3,17 +3,19 @@
 mod offline;
 mod output;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use indicatif::ProgressBar;
 
 use crate::boot::{Initramfs, Kernel};
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
-use output::{Output, OutputFile};
+pub(crate) use output::Output;
+use output::OutputFile;
 
 use crate::devices::Console;
 use crate::instruction;
@@ -22,6 +24,7 @@ use crate::linux::initramfs::INITRAMFS;
 use crate::machine::Ending;
 use crate::observe::report::{self, ApicKind, Report, TraceFacts, Waiting};
 use crate::observe::{Kind, Tsc};
+use crate::progress;
 use crate::trace::{self, End, Finished, Options};
 use crate::vcpu::{ApicPage, Fatal};
 use crate::vm::{Run, Vm, VmConfig};
@@ -83,7 +86,10 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         output.discard();
         trace.iter().for_each(OutputFile::discard);
     })?;
-    let report = collect(args, facts, vm.run()?);
+    let progress = progress(args);
+    let run = vm.run()?;
+    progress.finish_and_clear();
+    let report = collect(args, facts, run);
     output.write(&match args.report {
         ReportFormat::Table => report.to_table(),
         ReportFormat::Json => report.to_json(),
@@ -92,6 +98,27 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         eprintln!("vapic: {reason}");
     }
     Ok(ExitCode::from(report.outcome.exit_code()))
+}
+
+/// None where the guest's console is on the same terminal: they would garble each other.
+fn progress(args: &RunArgs) -> ProgressBar {
+    let to_terminal = match console(args) {
+        Console::Stdout => io::stdout().is_terminal(),
+        Console::Stderr => io::stderr().is_terminal(),
+        Console::Nowhere => false,
+    };
+    match to_terminal {
+        true => ProgressBar::hidden(),
+        false => progress::spinner("the guest runs"),
+    }
+}
+
+/// Standard output, unless the report alone is to be there.
+fn console(args: &RunArgs) -> Console {
+    match args.report == ReportFormat::Json && args.report_file.is_none() {
+        true => Console::Stderr,
+        false => Console::Stdout,
+    }
 }
 
 fn build(
@@ -108,7 +135,6 @@ fn build(
         }
         .into());
     }
-    let to_stdout = args.report == ReportFormat::Json && args.report_file.is_none();
     let config = VmConfig {
         kernel,
         initramfs: initramfs(args),
@@ -116,11 +142,7 @@ fn build(
         vcpus: args.cpus,
         memory: args.memory(),
         apic: args.apic.into(),
-        console: if to_stdout {
-            Console::Stderr
-        } else {
-            Console::Stdout
-        },
+        console: console(args),
         blobs: Vec::new(),
         timeout: args.timeout.map(Duration::from_secs_f64),
         trace: trace.map(|trace| Options {

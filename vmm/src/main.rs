@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use vmm::boot::BootError;
 use vmm::cli::{Cli, Command};
 use vmm::command;
+use vmm::compare::{self, BaselineError};
 use vmm::memory::MemoryError;
 use vmm::trace::{NoReplay, TraceError};
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => command::run(&args),
         Some(Command::Report(args)) => command::report(&args),
         Some(Command::Replay(args)) => command::replay(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
     };
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         eprintln!("vapic: {error:#}");
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
+            || error.is::<BaselineError>()
             || error.is::<command::InputError>()
             || error.is::<TraceError>()
             || error.is::<NoReplay>();

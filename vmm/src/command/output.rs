@@ -10,13 +10,13 @@ use anyhow::Context;
 use super::InputError;
 
 /// Where the report goes.
-pub(super) enum Output {
+pub(crate) enum Output {
     Stdout,
     File(OutputFile),
 }
 
 /// A file that will be written, if what it is for comes to be.
-pub(super) struct OutputFile {
+pub(crate) struct OutputFile {
     path: PathBuf,
     pub(super) file: Arc<File>,
     /// It did not exist before.
@@ -60,7 +60,7 @@ impl OutputFile {
 }
 
 impl Output {
-    pub(super) fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
+    pub(crate) fn open(path: Option<PathBuf>) -> Result<Self, InputError> {
         let Some(path) = path else {
             return Ok(Self::Stdout);
         };
@@ -70,13 +70,13 @@ impl Output {
     }
 
     /// Nothing will be written.
-    pub(super) fn discard(&self) {
+    pub(crate) fn discard(&self) {
         if let Self::File(file) = self {
             file.discard();
         }
     }
 
-    pub(super) fn write(&mut self, text: &str) -> anyhow::Result<()> {
+    pub(crate) fn write(&mut self, text: &str) -> anyhow::Result<()> {
         match self {
             // A reader that has seen enough, such as `head`, is no error.
             Self::Stdout => match io::stdout().write_all(text.as_bytes()) {

@@ -3,7 +3,10 @@
 //! The words are `begin SCENARIO key=value ...`, `end key=value ...`, `mark`, `result SCENARIO
 //! key=value ...`, `fail SCENARIO text` and `exit N`, one line each, in printable ASCII.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Longest line in bytes, its newline not counted; a longer one is dropped whole.
 pub const LONGEST_LINE: usize = 1000;
@@ -12,7 +15,7 @@ pub const LONGEST_LINE: usize = 1000;
 const LONGEST_NAME: usize = 32;
 
 /// A value that a guest reports.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Value {
     /// A whole number.
@@ -39,16 +42,36 @@ impl Value {
             if let Ok(large) = text.parse() {
                 return Self::Large(large);
             }
-            if let Ok(decimal) = text.parse() {
+            // JSON has no infinity, which some hundred digits would be.
+            if let Some(decimal) = text
+                .parse()
+                .ok()
+                .filter(|decimal: &f64| decimal.is_finite())
+            {
                 return Self::Decimal(decimal);
             }
         }
         Self::Text(text.to_owned())
     }
+
+    /// The number, to the digits of an `f64`.
+    #[must_use]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "53 bits are more digits than any measurement has"
+    )]
+    pub const fn number(&self) -> Option<f64> {
+        match *self {
+            Self::Whole(whole) => Some(whole as f64),
+            Self::Large(large) => Some(large as f64),
+            Self::Decimal(decimal) => Some(decimal),
+            Self::Text(_) => None,
+        }
+    }
 }
 
-impl std::fmt::Display for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole(whole) => whole.fmt(f),
             Self::Large(large) => large.fmt(f),
@@ -97,6 +120,38 @@ impl Fields {
 impl Serialize for Fields {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// Takes a map's entries in the order in which they are written.
+struct InOrder;
+
+impl<'de> Visitor<'de> for InOrder {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("keys with their values")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+        let mut fields = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            fields.push(entry);
+        }
+        Ok(Fields(fields))
+    }
+}
+
+impl FromIterator<(String, Value)> for Fields {
+    /// For keys that differ, as those of other fields do.
+    fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
+        Self(entries.into_iter().collect())
     }
 }
 

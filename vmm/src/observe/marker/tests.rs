@@ -51,6 +51,16 @@ fn values_keep_their_type() {
     ] {
         assert_eq!(Value::parse(text), value, "{text:?}");
     }
+    let beyond = "9".repeat(400);
+    assert_eq!(Value::parse(&beyond), Value::Text(beyond.clone()));
+}
+
+#[test]
+fn fields_come_back_from_json_in_their_order() {
+    let fields = fields("way=unicast targets=3 large=18446744073709551615 each=2.5 back=-1");
+    let json = serde_json::to_string(&fields).expect("fields are JSON");
+    assert_eq!(serde_json::from_str::<Fields>(&json).ok(), Some(fields));
+    assert!(serde_json::from_str::<Fields>("[1, 2]").is_err());
 }
 
 #[test]

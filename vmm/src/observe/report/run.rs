@@ -114,7 +114,7 @@ impl Host {
 }
 
 /// How a run is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The guest ended it, found nothing wrong, and nothing was lost.
@@ -128,7 +128,7 @@ pub enum Status {
 }
 
 /// The judgement and its reasons.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The judgement.
     pub status: Status,
