@@ -198,7 +198,8 @@ impl Phase {
         // Flushes are a cost, so they end with the operations.
         after.replace(Row::Tlb, done);
         let latency = Latency::of(&mut durations).context("no iterations")?;
-        self.end(marker, latency, after, before);
+        let cost = done.since(before);
+        self.end(marker, latency, &cost, after, before);
 
         let found_awake = operation.found_awake();
         // The sharers go before the console is busy: they would take part in what it causes.
@@ -209,7 +210,7 @@ impl Phase {
             pages: self.workload.has_pages().then_some(self.pages),
             iterations: self.iterations,
             latency_ns: latency,
-            interrupts: &after.since(before),
+            interrupts: &cost,
             found_awake,
         });
         Ok(Outcome::Measured)
@@ -217,15 +218,26 @@ impl Phase {
 
     /// Tells the VMM the end with its values. On very many processors not every row fits into the
     /// line: those that are compared with injections come first.
-    fn end(self, marker: Marker, latency: Latency, later: &Counts, earlier: &Counts) {
+    fn end(
+        self,
+        marker: Marker,
+        latency: Latency,
+        cost: &Counts,
+        later: &Counts,
+        earlier: &Counts,
+    ) {
         let iterations = self.iterations;
+        let ipis: u64 = [Row::Res, Row::Cal]
+            .into_iter()
+            .flat_map(|row| cost.row(row))
+            .sum();
         for rows in (0..=Row::ALL.len()).rev() {
             let lists = Lists {
                 later,
                 earlier,
                 rows,
             };
-            let values = format_args!("iterations={iterations} {latency}{lists}");
+            let values = format_args!("iterations={iterations} {latency} ipis={ipis}{lists}");
             if rows == 0 || "end ".len() + marker::length(values) <= LONGEST_LINE {
                 marker.end(values);
                 break;

@@ -72,8 +72,8 @@ fn costs<'a>(report: &Report, phases: impl Iterator<Item = &'a PhaseReport>) -> 
             dash()
         });
         row.push(time("ns_max"));
-        row.push(counted(phase, &["tlb"], operations));
-        row.push(counted(phase, &["res", "cal"], operations));
+        row.push(counted(phase, "tlb", operations));
+        row.push(counted(phase, "ipis", operations));
         row.extend(match operations {
             1.. if report.ipis_observed => observed(phase, operations),
             _ => [(); 4].map(|()| dash()),
@@ -81,19 +81,16 @@ fn costs<'a>(report: &Report, phases: impl Iterator<Item = &'a PhaseReport>) -> 
         columns.row(row);
     }
     columns.note(
-        "Shootdowns and counted IPIs (RES and CAL) are the guest's own, the others what was seen \
-         from outside, from the first operation to the last: what prepares each is in them, and so \
-         is what the kernel does meanwhile.",
+        "Shootdowns and counted IPIs (RES and CAL) are the guest's own counts, the others what was",
     );
+    columns.note("seen from outside. What prepares an operation is in them, and what the kernel does meanwhile.");
     columns.text()
 }
 
-/// What the guest counted in these rows on all processors, for each operation.
-fn counted(phase: &PhaseReport, rows: &[&str], operations: u64) -> String {
-    let row = |row: &&str| list(phase.results.get(row)?);
-    let counts: Option<Vec<_>> = rows.iter().map(row).collect();
-    match counts {
-        Some(counts) if operations > 0 => each(counts.into_iter().flatten().sum(), operations),
+/// What the guest counted on all processors, for each operation.
+fn counted(phase: &PhaseReport, key: &str, operations: u64) -> String {
+    match phase.results.get(key).and_then(list) {
+        Some(counts) if operations > 0 => each(counts.into_iter().sum(), operations),
         _ => dash(),
     }
 }
@@ -139,7 +136,7 @@ fn side_by_side<'a>(phases: impl Iterator<Item = &'a PhaseReport> + Clone) -> St
             };
             let operations = whole(phase.results.get(ITERATIONS)).unwrap_or(0);
             let median = whole(phase.results.get(MEDIAN)).map_or_else(dash, microseconds);
-            [median, counted(phase, &["tlb"], operations)]
+            [median, counted(phase, "tlb", operations)]
         });
         columns.row(at.clone().into_iter().chain(cells));
     }
