@@ -73,6 +73,9 @@ pub struct RunArgs {
     /// Repetitions of each measurement; the scenario's own number if not given.
     #[arg(long, value_name = "N")]
     pub iterations: Option<u32>,
+    /// Serve the running VM's counters at this path, as Prometheus text and as JSON.
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
     /// Further words for the guest's command line; for a kernel without --scenario and --linux, all
     /// of it.
     #[arg(long, value_name = "TEXT")]

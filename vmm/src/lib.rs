@@ -7,6 +7,7 @@ pub mod boot;
 pub mod chipset;
 pub mod cli;
 pub mod command;
+pub mod control;
 pub mod decode;
 pub mod devices;
 pub mod events;

@@ -10,6 +10,7 @@ use clap::error::ErrorKind;
 use vmm::boot::BootError;
 use vmm::cli::{Cli, Command};
 use vmm::command;
+use vmm::control::SocketError;
 use vmm::memory::MemoryError;
 
 fn main() -> ExitCode {
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         eprintln!("vapic: {error:#}");
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
+            || error.is::<SocketError>()
             || error.is::<command::InputError>();
         ExitCode::from(if from_user { 2 } else { 1 })
     })

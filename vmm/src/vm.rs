@@ -14,6 +14,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use crate::boot::{self, Kernel};
 use crate::chipset::{Chipset, Delivery, Facts, Intr};
+use crate::control::Control;
 use crate::devices::Console;
 use crate::events::EventLoop;
 use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
@@ -92,6 +93,7 @@ pub struct Vm {
     _vm: Arc<VmFd>,
     fabric: Option<Arc<Fabric>>,
     timeout: Option<Duration>,
+    control: Option<Control>,
 }
 
 /// What is left of a run.
@@ -226,7 +228,15 @@ impl Vm {
             _vm: vm,
             fabric,
             timeout: config.timeout,
+            control: None,
         })
+    }
+
+    /// Serves its counters at `control` while it runs.
+    #[must_use]
+    pub fn controlled(mut self, control: Option<Control>) -> Self {
+        self.control = control;
+        self
     }
 
     /// Runs the VM until it ends, on one thread for each vCPU and this one for events.
@@ -243,6 +253,7 @@ impl Vm {
             fabric,
             memory,
             timeout,
+            control,
             _vm,
         } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
@@ -271,14 +282,25 @@ impl Vm {
                     }
                 }
             }
+            let control = control
+                .as_ref()
+                .map(|control| control.serve(scope, &observer));
+            if let Some(Err(error)) = &control {
+                let text = format!("cannot serve the control socket: {error}");
+                machine.end(Ending::Host(text));
+            }
             if let Err(error) = events.run() {
                 machine.end(Ending::Host(format!("the event loop failed: {error}")));
             }
-            running
+            let finished = running
                 .into_iter()
                 // A thread that panicked has said so itself, and ended the machine.
                 .filter_map(|thread| thread.join().ok())
-                .collect()
+                .collect();
+            if let Some(Ok(serving)) = control {
+                serving.end();
+            }
+            finished
         });
         let ended = Tsc::now();
         let waiting = fabric.map_or_else(Vec::new, |fabric| {

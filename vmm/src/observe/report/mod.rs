@@ -15,6 +15,7 @@ mod table;
 
 use serde::Serialize;
 
+pub(crate) use activity::mode_name;
 pub use activity::{Activity, Ipis, KindCounts, ModeCounts, VectorCounts};
 pub use agreement::{RowAgreement, Verdict};
 pub use lost::{Account, Lost, Waiting};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::agreement::Verdict;
 use super::lost::Lost;
@@ -10,7 +10,7 @@ use super::phase::PhaseReport;
 use crate::observe::Recorded;
 
 /// Which APIC the guest had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ApicKind {
     /// Ours.
