@@ -20,5 +20,6 @@ pub mod memory;
 pub mod observe;
 pub mod seats;
 pub mod sender;
+pub mod top;
 pub mod vcpu;
 pub mod vm;

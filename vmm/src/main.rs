@@ -12,6 +12,7 @@ use vmm::cli::{Cli, Command};
 use vmm::command;
 use vmm::control::SocketError;
 use vmm::memory::MemoryError;
+use vmm::top;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         None => command::run(&cli.run),
         Some(Command::Run(args)) => command::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
     };
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
             || error.is::<SocketError>()
+            || error.is::<top::TopError>()
             || error.is::<command::InputError>();
         ExitCode::from(if from_user { 2 } else { 1 })
     })

@@ -23,6 +23,7 @@ pub use matrix::Matrix;
 pub use phase::{PhaseCounts, PhaseReport};
 pub use run::{ApicKind, Ending, Host, Outcome, Run, Status};
 pub use spread::{Named, Spread};
+pub(crate) use table::Columns;
 
 use agreement::Comparison;
 

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 /// A table with a title: columns right-aligned but for the first `left`, no borders.
-pub(super) struct Columns {
+pub(crate) struct Columns {
     title: String,
     table: Table,
     left: usize,
@@ -11,7 +11,7 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn new<T: ToString>(
+    pub(crate) fn new<T: ToString>(
         title: impl Into<String>,
         left: usize,
         header: impl IntoIterator<Item = T>,
@@ -29,18 +29,18 @@ impl Columns {
         }
     }
 
-    pub(super) fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
+    pub(crate) fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.table
             .add_row(cells.into_iter().map(|cell| cell.to_string()));
     }
 
     /// A line below the table.
-    pub(super) fn note(&mut self, note: impl Into<String>) {
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
     /// Title, table and notes; nothing at all if there is neither row nor note.
-    pub(super) fn text(mut self) -> String {
+    pub(crate) fn text(mut self) -> String {
         let mut lines = vec![self.title];
         if !self.table.is_empty() {
             for column in self.table.column_iter_mut().skip(self.left) {

@@ -9,6 +9,8 @@ mod summary;
 
 use super::Report;
 
+pub(crate) use columns::Columns;
+
 /// Up to this many vCPUs each gets a table of its exits; with more, a line.
 const MOST_DETAILED: usize = 8;
 /// Up to this many vCPUs have a row and a column in the matrix.
