@@ -89,6 +89,31 @@ impl Vapic {
         binary::path().to_owned()
     }
 
+    /// A shell script on a terminal of 80 columns and 24 lines, where `"$VAPIC"` is the command and
+    /// `"$1"` the argument; what it shows there is standard output.
+    #[must_use]
+    pub fn on_terminal(script: &str, argument: &str) -> Self {
+        let mut command = Command::new("script");
+        command
+            .args(["--quiet", "--return", "--command"])
+            .arg(format!(
+                "stty rows 24 cols 80; set -- \"$ARGUMENT\"; {script}"
+            ))
+            .arg("/dev/null")
+            .env("VAPIC", binary::path())
+            .env("ARGUMENT", argument)
+            .env("TERM", "xterm-256color")
+            .env("SHELL", "/bin/sh");
+        Self::starting(command)
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     fn starting(mut command: Command) -> Self {
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());

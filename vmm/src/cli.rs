@@ -1,6 +1,7 @@
 //! What the user can type.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -32,6 +33,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Compare the user-space Local APIC with KVM's own: one workload on both, in turn.
     Compare(CompareArgs),
+    /// Watch the IPIs and exits of a VM that runs with --control.
+    Top(TopArgs),
     /// Say what a value of the interrupt command register means.
     Decode(DecodeArgs),
     /// Say what this host's KVM can do for us.
@@ -96,6 +99,9 @@ pub struct RunArgs {
     /// Repetitions of each measurement; the scenario's own number if not given.
     #[arg(long, value_name = "N")]
     pub iterations: Option<u32>,
+    /// Serve the running VM's counters at this path, to `vapic top` and as Prometheus text.
+    #[arg(long, value_name = "SOCKET")]
+    pub control: Option<PathBuf>,
     /// Further words for the guest's command line; for a kernel without --scenario and --linux, all
     /// of it.
     #[arg(long, value_name = "TEXT")]
@@ -230,6 +236,26 @@ pub struct CompareArgs {
     pub report_file: Option<PathBuf>,
 }
 
+/// Options of `vapic top`.
+#[derive(Args, Clone, Debug)]
+pub struct TopArgs {
+    /// The path that `vapic run --control` was given.
+    #[arg(value_name = "SOCKET")]
+    pub socket: PathBuf,
+    /// Seconds between two looks.
+    #[arg(long, short, value_name = "SECONDS", default_value = "0.25", value_parser = parse_interval)]
+    pub interval: Duration,
+    /// Print one interval as tables and end.
+    #[arg(long, short = '1', conflicts_with = "raw")]
+    pub once: bool,
+    /// Print a JSON object on a line of its own for each interval.
+    #[arg(long)]
+    pub raw: bool,
+    /// End after so many intervals.
+    #[arg(long, short, value_name = "N", requires = "raw", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+}
+
 /// Options of `vapic decode`.
 #[derive(Args, Clone, Debug)]
 pub struct DecodeArgs {
@@ -324,6 +350,14 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("give seconds from 0 to 86400, such as 30 or 0.5".to_owned()),
+    }
+}
+
+/// Time between two looks at a VM.
+pub(crate) fn parse_interval(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("give seconds from 0.1 to 3600, such as 0.25".to_owned()),
     }
 }
 

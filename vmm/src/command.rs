@@ -14,6 +14,7 @@ use indicatif::ProgressBar;
 
 use crate::boot::{Initramfs, Kernel};
 use crate::cli::{Apic, ApicMode, DecodeArgs, ProbeArgs, ReportFormat, RunArgs, Scenario};
+use crate::control::{About, Control, SocketError};
 pub(crate) use output::Output;
 use output::OutputFile;
 
@@ -73,6 +74,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let kernel = args.kernel.clone().map_or(Kernel::Embedded, Kernel::File);
     // Opened first: a report that cannot be written must not be found out after the run.
     let mut output = Output::open(args.report_file.clone())?;
+    let control = control(args).inspect_err(|_| output.discard())?;
     let trace = match &args.trace {
         Some(path) => Some(
             OutputFile::open(path.clone())
@@ -87,7 +89,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         trace.iter().for_each(OutputFile::discard);
     })?;
     let progress = progress(args);
-    let run = vm.run()?;
+    let run = vm.controlled(control).run()?;
     progress.finish_and_clear();
     let report = collect(args, facts, run);
     output.write(&match args.report {
@@ -155,6 +157,49 @@ fn build(
     Vm::new(&host, &config)
 }
 
+/// The socket, with what `vapic top` says of the VM.
+fn control(args: &RunArgs) -> Result<Option<Control>, SocketError> {
+    let Some(path) = &args.control else {
+        return Ok(None);
+    };
+    let about = About {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        guest: match (scenario(args), kernel(args)) {
+            (scenario, kernel) if kernel.is_empty() => scenario,
+            (_, kernel) => kernel,
+        },
+        apic: apic(args),
+        apic_mode: apic_mode(args),
+    };
+    Control::open(path, about).map(Some)
+}
+
+fn apic(args: &RunArgs) -> ApicKind {
+    match args.apic {
+        Apic::Userspace => ApicKind::Userspace,
+        Apic::Kernel => ApicKind::Kernel,
+    }
+}
+
+fn apic_mode(args: &RunArgs) -> String {
+    let mode = args.apic_mode.and_then(|mode| mode.to_possible_value());
+    mode.map_or_else(|| "both".to_owned(), |mode| mode.get_name().to_owned())
+}
+
+/// A kernel of the user's has no scenario unless one was named.
+fn scenario(args: &RunArgs) -> String {
+    args.scenario
+        .or_else(|| args.kernel.is_none().then(Scenario::default))
+        .and_then(|scenario| scenario.to_possible_value())
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn kernel(args: &RunArgs) -> String {
+    let path = args.kernel.as_ref();
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
 /// What the user gave, or for Linux what this program carries.
 fn initramfs(args: &RunArgs) -> Option<Initramfs> {
     let own = || Initramfs::Bytes(INITRAMFS.into());
@@ -164,30 +209,12 @@ fn initramfs(args: &RunArgs) -> Option<Initramfs> {
 
 /// What is known of a run before it begins.
 fn facts(args: &RunArgs) -> report::Run {
-    let name = |mode: ApicMode| {
-        mode.to_possible_value()
-            .map(|value| value.get_name().to_owned())
-    };
     report::Run {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        apic: match args.apic {
-            Apic::Userspace => ApicKind::Userspace,
-            Apic::Kernel => ApicKind::Kernel,
-        },
-        apic_mode: args
-            .apic_mode
-            .and_then(name)
-            .unwrap_or_else(|| "both".to_owned()),
-        // A kernel of the user's has no scenario unless one was named.
-        scenario: args
-            .scenario
-            .or_else(|| args.kernel.is_none().then(Scenario::default))
-            .and_then(|scenario| scenario.to_possible_value())
-            .map_or_else(String::new, |value| value.get_name().to_owned()),
-        kernel: args
-            .kernel
-            .as_ref()
-            .map_or_else(String::new, |path| path.display().to_string()),
+        apic: apic(args),
+        apic_mode: apic_mode(args),
+        scenario: scenario(args),
+        kernel: kernel(args),
         cpus: args.cpus as usize,
         memory_bytes: args.memory(),
         tsc_khz: 0,

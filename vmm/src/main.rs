@@ -11,7 +11,9 @@ use vmm::boot::BootError;
 use vmm::cli::{Cli, Command};
 use vmm::command;
 use vmm::compare::{self, BaselineError};
+use vmm::control::SocketError;
 use vmm::memory::MemoryError;
+use vmm::top;
 use vmm::trace::{NoReplay, TraceError};
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Report(args)) => command::report(&args),
         Some(Command::Replay(args)) => command::replay(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Top(args)) => top::run(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
     };
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
         let from_user = error.is::<BootError>()
             || error.is::<MemoryError>()
             || error.is::<BaselineError>()
+            || error.is::<SocketError>()
+            || error.is::<top::TopError>()
             || error.is::<command::InputError>()
             || error.is::<TraceError>()
             || error.is::<NoReplay>();

@@ -15,6 +15,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use crate::boot::{self, Kernel};
 use crate::chipset::{Chipset, Delivery, Facts, Intr};
+use crate::control::Control;
 use crate::devices::Console;
 use crate::events::EventLoop;
 use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
@@ -97,6 +98,7 @@ pub struct Vm {
     fabric: Option<Arc<Fabric>>,
     timeout: Option<Duration>,
     tracer: Option<trace::Writer>,
+    control: Option<Control>,
 }
 
 /// What is left of a run.
@@ -240,7 +242,15 @@ impl Vm {
             fabric,
             timeout: config.timeout,
             tracer,
+            control: None,
         })
+    }
+
+    /// Serves its counters at `control` while it runs.
+    #[must_use]
+    pub fn controlled(mut self, control: Option<Control>) -> Self {
+        self.control = control;
+        self
     }
 
     /// Runs the VM until it ends, on one thread for each vCPU and this one for events.
@@ -258,6 +268,7 @@ impl Vm {
             memory,
             timeout,
             tracer,
+            control,
             _vm,
         } = self;
         vcpu::install_kick_signal().context("cannot install the signal handler")?;
@@ -288,6 +299,13 @@ impl Vm {
                     }
                 }
             }
+            let control = control
+                .as_ref()
+                .map(|control| control.serve(scope, &observer));
+            if let Some(Err(error)) = &control {
+                let text = format!("cannot serve the control socket: {error}");
+                machine.end(Ending::Host(text));
+            }
             if let Err(error) = events.run() {
                 machine.end(Ending::Host(format!("the event loop failed: {error}")));
             }
@@ -297,7 +315,11 @@ impl Vm {
                 .filter_map(|thread| thread.join().ok())
                 .collect();
             stop_tracing.store(true, Ordering::Release);
-            (finished, tracer.and_then(|thread| thread.join().ok()))
+            let trace = tracer.and_then(|thread| thread.join().ok());
+            if let Some(Ok(serving)) = control {
+                serving.end();
+            }
+            (finished, trace)
         });
         let ended = Tsc::now();
         let waiting = fabric.map_or_else(Vec::new, |fabric| {

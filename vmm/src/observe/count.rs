@@ -46,6 +46,14 @@ pub enum Count {
     Abandoned,
     /// Deliveries whose id was not found, hence whose latency is unknown.
     Unpaired,
+    /// Vectors injected whose sending is known.
+    InjectionsDated,
+    /// Ticks from sending to injection, summed over those.
+    AgeAtInjection,
+    /// Vectors ended whose sending is known.
+    EndsDated,
+    /// Ticks from sending to the EOI, summed over those.
+    AgeAtEnd,
     /// Interrupts of local sources (timer, LVT) handed to the processor; no IPIs.
     LocalInjected,
     /// Interrupts of local sources ended.
@@ -74,7 +82,11 @@ const INJECTED: usize = REFUSED + Kind::COUNT * Refusal::COUNT;
 const ENDED: usize = INJECTED + Kind::COUNT;
 const ABANDONED: usize = ENDED + 1;
 const UNPAIRED: usize = ABANDONED + 1;
-const LOCAL_INJECTED: usize = UNPAIRED + 1;
+const INJECTIONS_DATED: usize = UNPAIRED + 1;
+const AGE_AT_INJECTION: usize = INJECTIONS_DATED + 1;
+const ENDS_DATED: usize = AGE_AT_INJECTION + 1;
+const AGE_AT_END: usize = ENDS_DATED + 1;
+const LOCAL_INJECTED: usize = AGE_AT_END + 1;
 const LOCAL_ENDED: usize = LOCAL_INJECTED + 1;
 const SENT_VECTOR: usize = LOCAL_ENDED + 1;
 const INJECTED_VECTOR: usize = SENT_VECTOR + VECTORS;
@@ -107,6 +119,10 @@ impl Count {
             Self::Ended => ENDED,
             Self::Abandoned => ABANDONED,
             Self::Unpaired => UNPAIRED,
+            Self::InjectionsDated => INJECTIONS_DATED,
+            Self::AgeAtInjection => AGE_AT_INJECTION,
+            Self::EndsDated => ENDS_DATED,
+            Self::AgeAtEnd => AGE_AT_END,
             Self::LocalInjected => LOCAL_INJECTED,
             Self::LocalEnded => LOCAL_ENDED,
             Self::SentVector(vector) => SENT_VECTOR + vector as usize,
@@ -162,6 +178,10 @@ mod tests {
         add(Count::Ended);
         add(Count::Abandoned);
         add(Count::Unpaired);
+        add(Count::InjectionsDated);
+        add(Count::AgeAtInjection);
+        add(Count::EndsDated);
+        add(Count::AgeAtEnd);
         add(Count::LocalInjected);
         add(Count::LocalEnded);
         (0..=255).for_each(|vector| add(Count::SentVector(vector)));

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::asleep::Asleep;
 use super::count::Count;
 
 /// A block of counters and the row of the source x target matrix that goes with it.
@@ -14,6 +15,7 @@ use super::count::Count;
 #[repr(align(128))]
 pub struct Counters {
     cells: [AtomicU64; Count::TOTAL],
+    asleep: Asleep,
     row: Box<[Quad]>,
 }
 
@@ -37,6 +39,7 @@ impl Counters {
     pub fn new(targets: usize) -> Self {
         Self {
             cells: [const { AtomicU64::new(0) }; Count::TOTAL],
+            asleep: Asleep::default(),
             row: (0..targets.div_ceil(4)).map(|_| Quad::default()).collect(),
         }
     }
@@ -53,6 +56,13 @@ impl Counters {
         if let Some(Quad(posts)) = self.row.get(target / 4) {
             add(&posts[target % 4][usize::from(!new)], 1);
         }
+    }
+
+    /// The time asleep.
+    #[must_use]
+    #[inline]
+    pub const fn asleep(&self) -> &Asleep {
+        &self.asleep
     }
 
     /// All counters now.

@@ -205,6 +205,18 @@ impl Ledger {
         self.durations.outside[cause.index()].record(outside);
     }
 
+    /// The thread goes to sleep at `now`, for readers who look meanwhile.
+    #[inline]
+    pub fn falls_asleep(&self, now: Tsc) {
+        self.counters.asleep().begin(self.clock.elapsed(now));
+    }
+
+    /// The thread is awake again at `now`.
+    #[inline]
+    pub fn wakes(&self, now: Tsc) {
+        self.counters.asleep().end(self.clock.elapsed(now));
+    }
+
     /// The thread slept since `since`, for `ticks`.
     #[inline]
     pub fn rested(&mut self, rest: Rest, since: Tsc, ticks: u64) {

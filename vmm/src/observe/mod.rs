@@ -14,6 +14,7 @@
 //! for a stated reason; *injected* when it is handed to the processor; *ended* by the guest's EOI.
 //! What was posted and is nowhere among these, nor waiting at the end, is *lost*.
 
+mod asleep;
 mod cause;
 mod clock;
 mod count;
@@ -32,6 +33,7 @@ pub mod report;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use asleep::Asleep;
 pub use cause::Cause;
 pub use clock::{Clock, Tsc};
 pub use count::Count;

@@ -302,12 +302,15 @@ impl Vcpu {
     /// Waits at `place` until kicked; returns the ticks since `since`.
     fn sleep(&mut self, presence: &Presence, place: Place, since: Tsc) -> u64 {
         let clock = self.processor.clock();
+        self.processor.ledger.falls_asleep(since);
         if self.halt_poll.wait(presence, since, clock) {
             let _ = presence.leave();
         } else {
             presence.sleep(place, thread::park);
         }
-        let asleep = Tsc::now().since(since);
+        let woken = Tsc::now();
+        self.processor.ledger.wakes(woken);
+        let asleep = woken.since(since);
         self.halt_poll.learn(clock.nanoseconds(asleep));
         // The timer may have been what woke us, a little early by our clock.
         self.armed_for = None;

@@ -159,6 +159,8 @@ impl Ledger {
             && let Some(age) = id.age(self.clock.elapsed(now))
         {
             self.durations.send_to_inject.record(age);
+            self.counters.add(Count::InjectionsDated, 1);
+            self.counters.add(Count::AgeAtInjection, age);
             return owner;
         }
         self.counters.add(Count::Unpaired, 1);
@@ -189,6 +191,8 @@ impl Ledger {
                     && let Some(age) = id.age(self.clock.elapsed(now))
                 {
                     self.durations.send_to_end.record(age);
+                    self.counters.add(Count::EndsDated, 1);
+                    self.counters.add(Count::AgeAtEnd, age);
                 }
             }
         }

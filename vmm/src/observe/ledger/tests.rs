@@ -283,5 +283,12 @@ fn what_devices_send_is_paired_too() {
     target.drained(0x30, Trigger::Edge, Acceptance::Accepted, Tsc(0));
     target.injected(0x30, Tsc(2_300), Tsc(2_300));
     assert_eq!(target.durations().send_to_inject.max(), 300);
+    // What others can read of it while it runs says the same.
+    assert_eq!(count(&observer, 1, Count::InjectionsDated), 1);
+    assert_eq!(count(&observer, 1, Count::AgeAtInjection), 300);
+    target.ended(0x30, false, Tsc(2_700));
+    assert_eq!(target.durations().send_to_end.max(), 700);
+    assert_eq!(count(&observer, 1, Count::EndsDated), 1);
+    assert_eq!(count(&observer, 1, Count::AgeAtEnd), 700);
     assert_eq!(observer.device_counters().row(2)[1].new, 1);
 }

@@ -159,7 +159,7 @@ pub(super) fn kicks(counters: &Snapshot) -> Named<u64> {
 }
 
 /// The name of a delivery mode as a JSON key.
-const fn mode_name(mode: DeliveryMode) -> &'static str {
+pub(crate) const fn mode_name(mode: DeliveryMode) -> &'static str {
     match mode {
         DeliveryMode::Fixed => "fixed",
         DeliveryMode::LowestPriority => "lowest_priority",

@@ -16,8 +16,10 @@ mod table;
 
 use serde::Serialize;
 
+pub(crate) use activity::mode_name;
 pub use activity::{Activity, Ipis, KindCounts, ModeCounts, VectorCounts};
 pub use agreement::{RowAgreement, Verdict};
+pub(crate) use columns::Columns;
 pub use lost::{Account, Lost, Waiting};
 pub use matrix::Matrix;
 pub use phase::{PhaseCounts, PhaseReport};
