@@ -328,7 +328,7 @@ impl Vcpu {
         if plan.nmi && apic.take_nmi() {
             vcpu.nmi().map_err(Fatal::Run)?;
             self.nmi_in_kvm = true;
-            // What KVM shares of its events is older than this NMI and must not be written back.
+            // A vector queued in a later turn of the same entry would be delivered before the NMI.
             self.open = false;
             ledger.nmi_injected(Tsc::now(), turn);
         }
