@@ -2,7 +2,7 @@
 
 #![cfg(not(loom))]
 
-use kvm_bindings::{kvm_debugregs, kvm_regs};
+use kvm_bindings::{KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_regs};
 use kvm_ioctls::{VcpuFd, VmFd};
 use vapic::spec::base::ApicBase;
 use vmm::kvm::{ApicModel, Host, create_vm, queue_interrupt};
@@ -104,6 +104,18 @@ fn what_kvm_had_queued_is_gone() {
         (events.nmi.pending, events.nmi.injected, events.nmi.masked),
         (0, 0, 0)
     );
+}
+
+#[test]
+fn the_shadow_of_an_sti_is_gone() {
+    let (_vm, mut vcpu, reset) = busy();
+    let mut events = vcpu.get_vcpu_events().unwrap();
+    events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+    events.interrupt.shadow = u8::try_from(KVM_X86_SHADOW_INT_STI).unwrap();
+    vcpu.set_vcpu_events(&events).unwrap();
+    assert_ne!(vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
+    reset.init(&mut vcpu, ApicBase::from_bits(0)).expect("INIT");
+    assert_eq!(vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
 }
 
 #[test]

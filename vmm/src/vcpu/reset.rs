@@ -3,7 +3,8 @@
 //! INIT is not a reset: IA32_APIC_BASE, the TSC, MTRRs, PAT, FPU and SSE state and most MSRs stay.
 
 use kvm_bindings::{
-    KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_debugregs, kvm_regs, kvm_sregs, kvm_vcpu_events,
+    KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW, kvm_debugregs, kvm_regs,
+    kvm_sregs, kvm_vcpu_events,
 };
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
@@ -54,9 +55,10 @@ impl ResetState {
             rflags: 2,
             ..kvm_regs::default()
         })?;
-        // An interrupt that was queued, an NMI and its blocking are gone (T12: nothing else revokes).
+        // An interrupt that was queued, an NMI and its blocking are gone (T12: nothing else revokes),
+        // and so is the shadow of an STI, with which interrupts off would not be a state to enter.
         vcpu.set_vcpu_events(&kvm_vcpu_events {
-            flags: KVM_VCPUEVENT_VALID_NMI_PENDING,
+            flags: KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
             ..kvm_vcpu_events::default()
         })?;
         vcpu.set_debug_regs(&kvm_debugregs {
