@@ -71,21 +71,22 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// No event file descriptor could be had.
+    /// A file descriptor could not be had.
     pub fn new(
         seats: Arc<Seats>,
         console: Console,
         chipset: Chipset,
         intr: Arc<Intr>,
     ) -> io::Result<Self> {
+        let ended = EventFd::new(EFD_NONBLOCK)?;
         Ok(Self {
             seats,
-            serial: SerialPort::new(console),
+            serial: SerialPort::new(console, &ended)?,
             chipset: Mutex::new(chipset),
             intr,
             stopping: AtomicBool::new(false),
             ending: Mutex::new(None),
-            ended: EventFd::new(EFD_NONBLOCK)?,
+            ended,
         })
     }
 

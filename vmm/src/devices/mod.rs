@@ -3,6 +3,7 @@
 
 mod acpi_pm;
 mod cmos;
+mod console;
 pub mod debug_exit;
 mod fw_cfg;
 mod pic;
@@ -14,11 +15,12 @@ pub mod testdev;
 
 pub use acpi_pm::AcpiPm;
 pub use cmos::Cmos;
+pub use console::Console;
 pub use fw_cfg::FwCfg;
 pub use pic::Pic;
 pub use pit::Pit;
 pub use power::PowerRequest;
-pub use serial::{Console, SerialPort};
+pub use serial::SerialPort;
 pub use testdev::Testdev;
 
 use crate::layout;
