@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vmm_sys_util::timerfd::TimerFd;
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Routes};
 pub use lines::{INTR_TARGET, Intr};
 
 use crate::devices::{
