@@ -133,7 +133,13 @@ impl Vcpu {
         let mut exited: Option<(Cause, Tsc)> = None;
         while !machine.is_stopping() {
             let now = Tsc::now();
-            self.processor.sample_pins();
+            if self.processor.sample_pins() {
+                let init = Arrivals {
+                    init: true,
+                    ..Arrivals::default()
+                };
+                self.reset_as_told(vcpu.fd(), &init)?;
+            }
             while let Some(arrivals) = self.processor.arrive(now) {
                 self.reset_as_told(vcpu.fd(), &arrivals)?;
             }
