@@ -86,7 +86,8 @@ impl Chipset {
         })
     }
 
-    /// The guest reads a port of `device`: of those with registers of a byte, one after the other.
+    /// The guest reads a port of `device`: of those with registers of a byte, as often as there are
+    /// bytes.
     pub fn read(&mut self, device: Device, port: u16, data: &mut [u8], now: Tsc) {
         let time = self.nanoseconds(now);
         match device {

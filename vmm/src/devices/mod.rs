@@ -74,6 +74,22 @@ impl Port {
             _ => Device::at(port).map_or(Self::Empty, Self::Chipset),
         }
     }
+
+    /// Its registers are of a byte each: the bus makes one access a byte of a wider one, at the ports
+    /// that follow.
+    #[must_use]
+    pub const fn is_byte_wide(self) -> bool {
+        matches!(
+            self,
+            Self::Serial(_) | Self::Chipset(Device::Pic | Device::Pit | Device::Cmos)
+        )
+    }
+
+    /// It takes any number of bytes that come to it one by one as it takes one.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        self.is_byte_wide() || matches!(self, Self::Marker | Self::Chipset(Device::FwCfg))
+    }
 }
 
 impl Device {

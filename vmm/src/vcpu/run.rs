@@ -210,11 +210,11 @@ impl Vcpu {
                 Err(GeneralProtection) => After::Fault,
             },
             Exit::PortIn(port, data) => {
-                ports.read(port, data);
+                ports.read(port, state.port_width, data);
                 After::Nothing
             }
             Exit::PortOut(port, data) => {
-                ports.write(port, data);
+                ports.write(port, state.port_width, data);
                 After::Nothing
             }
             Exit::MmioRead(address, data) => {

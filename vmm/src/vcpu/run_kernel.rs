@@ -95,8 +95,8 @@ impl KernelVcpu {
             let exit = Exit::decode(result, None);
             exited = Some((exit.cause(), returned));
             match exit {
-                Exit::PortIn(port, data) => self.ports.read(port, data),
-                Exit::PortOut(port, data) => self.ports.write(port, data),
+                Exit::PortIn(port, data) => self.ports.read(port, state.port_width, data),
+                Exit::PortOut(port, data) => self.ports.write(port, state.port_width, data),
                 Exit::MmioRead(address, data) => self.ports.read_memory(address, data),
                 Exit::MmioWrite(address, data) => self.ports.write_memory(address, data),
                 Exit::EndOfInterrupt(vector) => {
