@@ -121,7 +121,8 @@ struct Timeout {
 impl Timeout {
     fn after(time: Duration, machine: &Arc<Machine>) -> anyhow::Result<Self> {
         let mut timer = TimerFd::new()?;
-        timer.reset(time, None)?;
+        // Zero would disarm the timer.
+        timer.reset(time.max(Duration::from_nanos(1)), None)?;
         Ok(Self {
             timer,
             machine: Arc::clone(machine),
