@@ -85,14 +85,23 @@ impl ResetState {
     }
 }
 
+/// Exits that completing one instruction may make, of a string one a kilobyte or so: who repeats more
+/// than that loses its own INIT alone.
+const MOST_EXITS: u32 = 1024;
+
 /// Lets KVM complete the instruction whose exit is being handled, and nothing more.
 ///
 /// The completion of a RDMSR, WRMSR or MMIO read waits in KVM for the next `KVM_RUN` and would
-/// overwrite registers that were set in between.
+/// overwrite registers that were set in between. It may exit again: a read that crosses pages has
+/// two parts, a string of a port has many. Each reads what `kvm_run` happens to hold.
 fn finish_exit(vcpu: &mut VcpuFd) {
     vcpu.set_kvm_immediate_exit(1);
-    // Fails with EINTR by design; any other failure returns at the next run.
-    let _ = vcpu.run();
+    for _ in 0..MOST_EXITS {
+        // EINTR says that nothing is left to complete; any other failure returns at the next run.
+        if vcpu.run().is_err() {
+            break;
+        }
+    }
     vcpu.set_kvm_immediate_exit(0);
 }
 
