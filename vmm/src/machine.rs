@@ -98,7 +98,8 @@ impl Machine {
 
     /// The devices, for as long as the answer is held.
     ///
-    /// They are never on the way of an IPI. Nothing that they call locks anything in turn.
+    /// They are never on the way of an IPI. A message that they send may lock the map of identities,
+    /// to read a new one; nothing that has that lock asks for this one.
     pub fn chipset(&self) -> MutexGuard<'_, Chipset> {
         self.chipset.lock().unwrap_or_else(PoisonError::into_inner)
     }

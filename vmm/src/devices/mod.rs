@@ -109,11 +109,11 @@ impl Device {
             _ if is(layout::PM1_EVENT_PORT, 4) || is(layout::PM1_CONTROL_PORT, 2) => Self::AcpiPm,
             _ if is(layout::PM_TIMER_PORT, 4) => Self::PmTimer(port - layout::PM_TIMER_PORT),
             _ if is(layout::FW_CFG_PORT, 2) => Self::FwCfg,
-            _ if is(layout::DEBUG_EXIT_PORT, 4) => Self::DebugExit,
+            _ if is(layout::DEBUG_EXIT_PORT, debug_exit::PORTS) => Self::DebugExit,
             _ if is(layout::TESTDEV_LINE_PORT, testdev::LINES)
-                || is(layout::TESTDEV_LATCH_PORT, 4)
-                || is(layout::TESTDEV_FLUSH_PORT, 4)
-                || is(layout::TESTDEV_BYTE_PORT, 4) =>
+                || is(layout::TESTDEV_LATCH_PORT, testdev::LATCH_PORTS)
+                || is(layout::TESTDEV_FLUSH_PORT, testdev::LATCH_PORTS)
+                || is(layout::TESTDEV_BYTE_PORT, testdev::LATCH_PORTS) =>
             {
                 Self::Testdev
             }
