@@ -86,6 +86,65 @@ macro_rules! with_handlers {
     };
 }
 
+/// Assembly after which a start-up IPI for page 8 brings a processor to [`another_starts`], which must
+/// come later in the program.
+///
+/// Changes RAX, RCX, RSI and RDI, and memory from 0x8000 on.
+#[macro_export]
+macro_rules! let_another_start {
+    () => {
+        r"
+            sgdt  [0x8F00]
+            mov   rax, cr3
+            mov   [0x8F10], eax
+            lea   rax, [rip + 82f]
+            mov   [rip + 81f], eax
+            lea   rsi, [rip + 80f]
+            mov   edi, 0x8000
+            mov   ecx, 128
+            cld
+            rep   movsb
+        "
+    };
+}
+
+/// Assembly that a processor starts with, and goes on with what follows: in 64-bit mode, with a stack,
+/// the handlers of [`with_handlers`], and interrupts off.
+#[macro_export]
+macro_rules! another_starts {
+    () => {
+        r"
+        .code16
+        80: cli
+            xor   ax, ax
+            mov   ds, ax
+            .byte 0x66, 0x0F, 0x01, 0x16   // lgdt [0x8F00], a base of 32 bits
+            .word 0x8F00
+            mov   eax, 0x20                // PAE
+            mov   cr4, eax
+            .byte 0x66, 0xA1               // mov eax, [0x8F10]
+            .word 0x8F10
+            mov   cr3, eax
+            mov   ecx, 0xC0000080
+            mov   eax, 0x100               // LME
+            xor   edx, edx
+            wrmsr
+            mov   eax, 0x80000011          // PG, ET, PE
+            mov   cr0, eax
+            .byte 0x66, 0xEA               // jmp to a selector and an offset of 32 bits
+        81: .long 0
+            .word 0x10
+        .code64
+        82: mov   esp, 0x70000
+            lidt  [rip + 83f]
+            jmp   84f
+        83: .word 0xFFF
+            .quad 0x1000
+        84:
+        "
+    };
+}
+
 /// Assembly that writes a line to a port: everything up to and including its newline.
 ///
 /// Changes RSI, RCX and RDX.

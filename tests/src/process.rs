@@ -145,6 +145,13 @@ impl Vapic {
         self
     }
 
+    /// Standard input comes from there.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdio>) -> Self {
+        self.command.stdin(stdin);
+        self
+    }
+
     /// Standard output goes there instead of to the test.
     #[must_use]
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {

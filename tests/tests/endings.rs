@@ -203,3 +203,14 @@ fn a_timer_that_never_rests_does_not_hold_up_a_signal() {
     );
     interrupted(&signalled(&guest, &[], "INT"));
 }
+
+#[test]
+fn no_time_at_all_is_a_time() {
+    let guest = guest!(halts_without_time, "1: hlt", "jmp 1b");
+    let output = Vapic::guest(&guest, &[&JSON[..], &["--timeout", "0"]].concat())
+        .limit(Duration::from_secs(30))
+        .run();
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert_eq!(output.report().status(), "error");
+    assert!(output.stderr.contains("--timeout"), "{output:?}");
+}

@@ -303,6 +303,42 @@ fn an_init_to_itself_ends_the_guest_and_not_the_machine() {
 }
 
 #[test]
+fn a_lint0_that_brings_init_resets_the_processor_too() {
+    let guest = guest!(
+        init_by_lint0,
+        with_handlers!(),
+        r"
+            mov   ebx, 0xFEE00000
+            mov   dword ptr [rbx + 0xF0], 0x1FF
+            mov   dword ptr [rbx + 0x350], 0x500     // LINT0: INIT
+            mov   al, 0x11                           // the 8259: edges, vectors from 0x20
+            out   0x20, al
+            mov   al, 0x20
+            out   0x21, al
+            mov   al, 4
+            out   0x21, al
+            mov   al, 1
+            out   0x21, al
+            xor   eax, eax                           // nothing masked
+            out   0x21, al
+            mov   edx, 0x2005                        // line 5 rises
+            mov   al, 1
+            out   dx, al
+            mov   ecx, 1000
+        1:  dec   ecx
+            jnz   1b
+        ",
+        tell!("exit 0"),
+        "2: hlt",
+        "jmp 2b",
+    );
+    let output = run(&guest, &[]);
+    ended_well(&output);
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.stderr.contains("in real mode"), "{output:?}");
+}
+
+#[test]
 fn a_periodic_timer_of_one_nanosecond() {
     let guest = guest!(
         timer_of_one,

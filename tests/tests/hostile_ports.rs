@@ -147,3 +147,44 @@ fn accesses_to_ports_and_memory_that_are_not_there() {
     let _ = output.passed();
     assert!(output.stderr.contains("alive"), "{output:?}");
 }
+
+#[test]
+fn a_wide_access_to_registers_of_a_byte_is_one_to_each() {
+    // 0x70 with an index, 0x71 with what becomes of it: one OUT of two bytes, then a read of two.
+    let guest = guest!(
+        wide_accesses,
+        r"
+            mov   eax, 0x5A30              // CMOS memory 0x30
+            mov   edx, 0x70
+            out   dx, ax
+            mov   al, 0x30
+            out   0x70, al
+            in    al, 0x71
+            cmp   al, 0x5A
+            jne   5f
+            mov   edx, 0x20                // the 8259's command and mask, of which only the latter
+            mov   eax, 0xA520              // takes 0xA5
+            out   dx, ax
+            in    ax, dx
+            cmp   ah, 0xA5
+            jne   5f
+            mov   edi, 0x300000            // as a string: each element is an access
+            mov   word ptr [rdi], 0x1130
+            mov   word ptr [rdi + 2], 0x2230
+            mov   esi, edi
+            mov   ecx, 2
+            mov   edx, 0x70
+            cld
+            rep   outsw
+            in    al, 0x71
+            cmp   al, 0x22
+            jne   5f
+        ",
+        tell!("exit 0"),
+        "5:",
+        tell!("exit 1"),
+        "6: hlt",
+        "jmp 6b",
+    );
+    let _ = run(&guest, &[]).passed();
+}

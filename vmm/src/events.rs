@@ -2,8 +2,10 @@
 //!
 //! It decides nothing: a timer that expires kicks its vCPU, whose own thread looks at the time.
 
-use std::io::{self, Read, Stdin};
-use std::os::fd::{AsRawFd, RawFd};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,11 +54,7 @@ impl EventLoop {
             manager.add_subscriber(Box::new(Timeout::after(timeout, machine)?));
         }
         manager.add_subscriber(Box::new(Signals::new(Arc::clone(machine))?));
-        if SerialInput::is_pollable()? {
-            let input = SerialInput {
-                stdin: io::stdin(),
-                machine: Arc::clone(machine),
-            };
+        if let Some(input) = SerialInput::open(machine)? {
             manager.add_subscriber(Box::new(input));
         }
         Ok(Self { manager, ended })
@@ -123,7 +121,8 @@ struct Timeout {
 impl Timeout {
     fn after(time: Duration, machine: &Arc<Machine>) -> anyhow::Result<Self> {
         let mut timer = TimerFd::new()?;
-        timer.reset(time, None)?;
+        // Zero would disarm the timer.
+        timer.reset(time.max(Duration::from_nanos(1)), None)?;
         Ok(Self {
             timer,
             machine: Arc::clone(machine),
@@ -194,42 +193,69 @@ impl MutEventSubscriber for Signals {
     }
 }
 
-/// What the user types goes to the guest's serial port.
+/// What the user types goes to the guest's serial port, as fast as the guest reads it.
 struct SerialInput {
-    stdin: Stdin,
+    /// Not `Stdin`, which takes more from the descriptor than it is asked for.
+    stdin: File,
     machine: Arc<Machine>,
 }
 
+/// What can happen to it.
+const TYPED: u32 = 0;
+const DRAINED: u32 = 1;
+
 impl SerialInput {
-    /// Whether standard input can be waited for: files and /dev/null cannot.
-    fn is_pollable() -> io::Result<bool> {
-        use std::os::fd::AsFd;
-        use std::os::unix::fs::FileTypeExt;
+    /// Standard input, if it can be waited for: files and /dev/null cannot.
+    fn open(machine: &Arc<Machine>) -> io::Result<Option<Self>> {
         let Ok(stdin) = io::stdin().as_fd().try_clone_to_owned() else {
-            return Ok(false);
+            return Ok(None);
         };
-        let kind = std::fs::File::from(stdin).metadata()?.file_type();
-        Ok(kind.is_fifo() || kind.is_socket() || io::IsTerminal::is_terminal(&io::stdin()))
+        let stdin = File::from(stdin);
+        let kind = stdin.metadata()?.file_type();
+        let pollable = kind.is_fifo() || kind.is_socket() || stdin.is_terminal();
+        Ok(pollable.then(|| Self {
+            stdin,
+            machine: Arc::clone(machine),
+        }))
+    }
+
+    fn typed(&self) -> Events {
+        Events::with_data(&self.stdin, TYPED, EventSet::IN)
+    }
+
+    /// Passes on what there is room for; whether to wait for more.
+    fn pass_on(&mut self) -> bool {
+        let mut bytes = [0; 64];
+        let room = self.machine.serial.room();
+        let Some(bytes) = bytes.get_mut(..room).filter(|bytes| !bytes.is_empty()) else {
+            return false;
+        };
+        match self.stdin.read(bytes) {
+            Ok(count) if count > 0 => {
+                self.machine.serial.receive(&bytes[..count]);
+                self.machine.pass_on_serial_interrupt();
+                true
+            }
+            // The end of the input, or a terminal that is gone.
+            _ => false,
+        }
     }
 }
 
 impl MutEventSubscriber for SerialInput {
     fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
-        let mut bytes = [0; 64];
-        let room = self.machine.serial.room().clamp(1, bytes.len());
-        match self.stdin.lock().read(&mut bytes[..room]) {
-            Ok(count) if count > 0 => {
-                self.machine.serial.receive(&bytes[..count]);
-                self.machine.pass_on_serial_interrupt();
-            }
-            // The end of the input, or a terminal that is gone.
-            _ => {
-                let _ = ops.remove(Events::empty_raw(events.fd()));
-            }
+        if events.data() == DRAINED {
+            let _ = self.machine.serial.drained().read();
+            let _ = ops.add(self.typed());
+        } else if !self.pass_on() {
+            let _ = ops.remove(self.typed());
         }
     }
 
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        let _ = ops.add(Events::new_raw(self.stdin.as_raw_fd(), EventSet::IN));
+        let _ = ops.add(self.typed());
+        let drained = self.machine.serial.drained();
+        ops.add(Events::with_data(drained, DRAINED, EventSet::IN))
+            .expect("an event file descriptor can be polled");
     }
 }

@@ -71,21 +71,22 @@ impl Machine {
     ///
     /// # Errors
     ///
-    /// No event file descriptor could be had.
+    /// A file descriptor could not be had.
     pub fn new(
         seats: Arc<Seats>,
         console: Console,
         chipset: Chipset,
         intr: Arc<Intr>,
     ) -> io::Result<Self> {
+        let ended = EventFd::new(EFD_NONBLOCK)?;
         Ok(Self {
             seats,
-            serial: SerialPort::new(console),
+            serial: SerialPort::new(console, &ended)?,
             chipset: Mutex::new(chipset),
             intr,
             stopping: AtomicBool::new(false),
             ending: Mutex::new(None),
-            ended: EventFd::new(EFD_NONBLOCK)?,
+            ended,
         })
     }
 
@@ -97,7 +98,8 @@ impl Machine {
 
     /// The devices, for as long as the answer is held.
     ///
-    /// They are never on the way of an IPI. Nothing that they call locks anything in turn.
+    /// They are never on the way of an IPI. A message that they send may lock the map of identities,
+    /// to read a new one; nothing that has that lock asks for this one.
     pub fn chipset(&self) -> MutexGuard<'_, Chipset> {
         self.chipset.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -14,7 +14,7 @@ use vapic::Fabric;
 use vm_memory::{Bytes, GuestAddress};
 
 use crate::boot::{self, Kernel};
-use crate::chipset::{Chipset, Delivery, Facts, Intr};
+use crate::chipset::{Chipset, Delivery, Facts, Intr, Routes};
 use crate::control::Control;
 use crate::devices::Console;
 use crate::events::EventLoop;
@@ -195,7 +195,10 @@ impl Vm {
             ApicModel::Userspace => Some(apics.fabric(config.vcpus)?),
         };
         let delivery = match &fabric {
-            None => Delivery::Kernel(Arc::clone(&vm)),
+            None => Delivery::Kernel {
+                vm: Arc::clone(&vm),
+                routes: Routes::default(),
+            },
             Some(fabric) => Delivery::Userspace {
                 sender: Sender::new(Arc::clone(fabric), Arc::clone(&seats), None),
                 ledger: Box::new(observer.device_ledger()),

@@ -1,11 +1,14 @@
 //! What INIT and a start-up IPI leave in a vCPU (SDM 3A, "Processor state after reset").
 
 #![cfg(not(loom))]
+#![expect(unsafe_code, reason = "the guest's memory is registered with KVM")]
 
-use kvm_bindings::{kvm_debugregs, kvm_regs};
-use kvm_ioctls::{VcpuFd, VmFd};
+use kvm_bindings::{KVM_VCPUEVENT_VALID_SHADOW, KVM_X86_SHADOW_INT_STI, kvm_debugregs, kvm_regs};
+use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 use vapic::spec::base::ApicBase;
+use vm_memory::{Bytes, GuestAddress};
 use vmm::kvm::{ApicModel, Host, create_vm, queue_interrupt};
+use vmm::memory;
 use vmm::vcpu::ResetState;
 
 /// Family, model and stepping of a processor.
@@ -104,6 +107,60 @@ fn what_kvm_had_queued_is_gone() {
         (events.nmi.pending, events.nmi.injected, events.nmi.masked),
         (0, 0, 0)
     );
+}
+
+#[test]
+fn the_shadow_of_an_sti_is_gone() {
+    let (_vm, mut vcpu, reset) = busy();
+    let mut events = vcpu.get_vcpu_events().unwrap();
+    events.flags |= KVM_VCPUEVENT_VALID_SHADOW;
+    events.interrupt.shadow = u8::try_from(KVM_X86_SHADOW_INT_STI).unwrap();
+    vcpu.set_vcpu_events(&events).unwrap();
+    assert_ne!(vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
+    reset.init(&mut vcpu, ApicBase::from_bits(0)).expect("INIT");
+    assert_eq!(vcpu.get_vcpu_events().unwrap().interrupt.shadow, 0);
+}
+
+#[test]
+fn a_read_of_two_parts_ends_before_the_reset() {
+    const CODE: u64 = 0x1000;
+    let host = Host::open().unwrap_or_else(|error| panic!("not run: {error}"));
+    let guest_memory = memory::create(memory::MIN_SIZE).unwrap();
+    let vm = create_vm(&host, ApicModel::Userspace).unwrap();
+    // SAFETY: the vCPU is dropped before the memory is, and no other accesses it.
+    unsafe { memory::register(&vm, &guest_memory) }.unwrap();
+    let mut vcpu = vm.create_vcpu(0).unwrap();
+    let reset = ResetState::of_new(&vcpu, SIGNATURE).unwrap();
+    vcpu.set_cpuid2(&host.supported_cpuid().unwrap()).unwrap();
+    // mov ebp, [0xD0000FFE], in 32-bit mode: two bytes on each of two pages without memory.
+    let code = [0x8B, 0x2D, 0xFE, 0x0F, 0x00, 0xD0];
+    guest_memory.write_slice(&code, GuestAddress(CODE)).unwrap();
+    let mut sregs = vcpu.get_sregs().unwrap();
+    sregs.cr0 = 0x11;
+    for segment in [&mut sregs.cs, &mut sregs.ds, &mut sregs.ss] {
+        (segment.base, segment.limit, segment.g, segment.db) = (0, 0xFFFF_FFFF, 1, 1);
+    }
+    vcpu.set_sregs(&sregs).unwrap();
+    vcpu.set_regs(&kvm_regs {
+        rip: CODE,
+        rflags: 2,
+        ..kvm_regs::default()
+    })
+    .unwrap();
+    match vcpu.run().unwrap() {
+        VcpuExit::MmioRead(0xD000_0FFE, data) => {
+            assert_eq!(data.len(), 2, "a part");
+            data.fill(0x5A);
+        }
+        other => panic!("{other:?}"),
+    }
+
+    reset.init(&mut vcpu, ApicBase::from_bits(0)).expect("INIT");
+    vcpu.set_kvm_immediate_exit(1);
+    let result = vcpu.run().map(drop);
+    assert_eq!(result.unwrap_err().errno(), libc::EINTR, "nothing is left");
+    let regs = vcpu.get_regs().unwrap();
+    assert_eq!((regs.rip, regs.rbp), (0xFFF0, 0));
 }
 
 #[test]

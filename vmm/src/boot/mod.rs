@@ -2,8 +2,9 @@
 //!
 //! A bzImage or an ELF64 file is entered by the Linux 64-bit boot protocol (Linux,
 //! Documentation/arch/x86/boot.rst): long mode, the first 4 GiB identity-mapped, RSI at
-//! `boot_params`. A file with a multiboot header is entered as that says. A kernel file is input that may be truncated or hostile: everything it says is
-//! checked before use, and each way of being wrong is a [`BootError`] of one line.
+//! `boot_params`. A file with a multiboot header is entered as that says. A kernel file is input
+//! that may be truncated or hostile: everything it says is checked before use, and each way of being
+//! wrong is a [`BootError`] of one line.
 
 mod acpi;
 mod bios;

@@ -23,7 +23,29 @@ pub enum Delivery {
         ledger: Box<Ledger>,
     },
     /// KVM.
-    Kernel(Arc<VmFd>),
+    Kernel {
+        /// Its machine.
+        vm: Arc<VmFd>,
+        /// What it was last told of the redirection table.
+        routes: Routes,
+    },
+}
+
+/// The messages of an IOAPIC's pins, as they were when KVM was last told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes(Vec<MsiMessage>);
+
+impl Routes {
+    /// Follows the redirection table; whether it has changed. An access that only selects a register
+    /// has not, and telling KVM waits for all that reads its routes.
+    fn follow(&mut self, ioapic: &IoApic) -> bool {
+        let messages = || (0..u8::MAX).map_while(|pin| ioapic.msi(pin));
+        let changed = !messages().eq(self.0.iter().copied());
+        if changed {
+            self.0 = messages().collect();
+        }
+        changed
+    }
 }
 
 impl Delivery {
@@ -35,7 +57,7 @@ impl Delivery {
                     sender.send(&message, ledger, now);
                 }
             }
-            Self::Kernel(vm) => {
+            Self::Kernel { vm, .. } => {
                 if let Some(message) = ioapic.msi(pin) {
                     // A message that reaches nobody is dropped, as on the bus.
                     let _ = vm.signal_msi(kernel_msi(message));
@@ -46,10 +68,16 @@ impl Delivery {
 
     /// The redirection table has been written: KVM passes on the ends of the level-triggered
     /// vectors that it finds among its routes (arch/x86/kvm/irq_comm.c, `kvm_scan_ioapic_routes`).
-    pub fn route(&self, ioapic: &IoApic) {
-        let Self::Kernel(vm) = self else { return };
-        let entries: Vec<_> = (0..u8::MAX)
-            .map_while(|pin| Some(route_entry(pin.into(), ioapic.msi(pin)?)))
+    pub fn route(&mut self, ioapic: &IoApic) {
+        let Self::Kernel { vm, routes } = self else {
+            return;
+        };
+        if !routes.follow(ioapic) {
+            return;
+        }
+        let entries: Vec<_> = (0..)
+            .zip(&routes.0)
+            .map(|(pin, &message)| route_entry(pin, message))
             .collect();
         if let Ok(routing) = KvmIrqRouting::from_entries(&entries) {
             // Without routes a level-triggered interrupt comes once, so the guest notices by itself.
@@ -90,5 +118,34 @@ fn route_entry(gsi: u32, message: MsiMessage) -> kvm_irq_routing_entry {
             },
         },
         ..kvm_irq_routing_entry::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vapic::IoApicConfig;
+
+    use super::*;
+
+    /// Offsets of IOREGSEL and IOWIN.
+    const SELECT: u32 = 0;
+    const WINDOW: u32 = 0x10;
+
+    #[test]
+    fn kvm_is_told_of_changes_alone() {
+        let mut ioapic = IoApic::new(IoApicConfig::default());
+        let mut routes = Routes::default();
+        assert!(routes.follow(&ioapic), "the table at power-up");
+        for (offset, value, changes, what) in [
+            (SELECT, 0x10 + 2 * 20, false, "a register is selected"),
+            (WINDOW, 0x8050, true, "an entry is written"),
+            (WINDOW, 0x8050, false, "with what it holds"),
+            (WINDOW, 0x8051, true, "with another vector"),
+            (SELECT, 0, false, "the ID is selected"),
+            (WINDOW, 5 << 24, false, "the ID is written"),
+        ] {
+            let _ = ioapic.write(offset, &u32::to_le_bytes(value), 0);
+            assert_eq!(routes.follow(&ioapic), changes, "{what}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use vmm_sys_util::timerfd::TimerFd;
 
-pub use delivery::Delivery;
+pub use delivery::{Delivery, Routes};
 pub use lines::{INTR_TARGET, Intr};
 
 use crate::devices::{
@@ -30,8 +30,9 @@ use lines::Lines;
 const TIMER_IRQ: u8 = 0;
 
 /// Shortest time for which the timer is armed: a guest may ask for interrupts at a rate that would
-/// load the event loop for nothing, since those that are due meanwhile become one.
-const SHORTEST_WAIT_NS: u64 = 20_000;
+/// load the event loop for nothing, since those that are due meanwhile become one. No guest keeps
+/// time by a faster 8254.
+const SHORTEST_WAIT_NS: u64 = 100_000;
 
 /// What the devices tell a guest of the machine.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,8 @@ impl Chipset {
         })
     }
 
-    /// The guest reads a port of `device`: of those with registers of a byte, one after the other.
+    /// The guest reads a port of `device`: of those with registers of a byte, as often as there are
+    /// bytes.
     pub fn read(&mut self, device: Device, port: u16, data: &mut [u8], now: Tsc) {
         let time = self.nanoseconds(now);
         match device {

@@ -3,6 +3,7 @@
 
 mod acpi_pm;
 mod cmos;
+mod console;
 pub mod debug_exit;
 mod fw_cfg;
 mod pic;
@@ -14,11 +15,12 @@ pub mod testdev;
 
 pub use acpi_pm::AcpiPm;
 pub use cmos::Cmos;
+pub use console::Console;
 pub use fw_cfg::FwCfg;
 pub use pic::Pic;
 pub use pit::Pit;
 pub use power::PowerRequest;
-pub use serial::{Console, SerialPort};
+pub use serial::SerialPort;
 pub use testdev::Testdev;
 
 use crate::layout;
@@ -72,6 +74,22 @@ impl Port {
             _ => Device::at(port).map_or(Self::Empty, Self::Chipset),
         }
     }
+
+    /// Its registers are of a byte each: the bus makes one access a byte of a wider one, at the ports
+    /// that follow.
+    #[must_use]
+    pub const fn is_byte_wide(self) -> bool {
+        matches!(
+            self,
+            Self::Serial(_) | Self::Chipset(Device::Pic | Device::Pit | Device::Cmos)
+        )
+    }
+
+    /// It takes any number of bytes that come to it one by one as it takes one.
+    #[must_use]
+    pub const fn is_stream(self) -> bool {
+        self.is_byte_wide() || matches!(self, Self::Marker | Self::Chipset(Device::FwCfg))
+    }
 }
 
 impl Device {
@@ -91,11 +109,11 @@ impl Device {
             _ if is(layout::PM1_EVENT_PORT, 4) || is(layout::PM1_CONTROL_PORT, 2) => Self::AcpiPm,
             _ if is(layout::PM_TIMER_PORT, 4) => Self::PmTimer(port - layout::PM_TIMER_PORT),
             _ if is(layout::FW_CFG_PORT, 2) => Self::FwCfg,
-            _ if is(layout::DEBUG_EXIT_PORT, 4) => Self::DebugExit,
+            _ if is(layout::DEBUG_EXIT_PORT, debug_exit::PORTS) => Self::DebugExit,
             _ if is(layout::TESTDEV_LINE_PORT, testdev::LINES)
-                || is(layout::TESTDEV_LATCH_PORT, 4)
-                || is(layout::TESTDEV_FLUSH_PORT, 4)
-                || is(layout::TESTDEV_BYTE_PORT, 4) =>
+                || is(layout::TESTDEV_LATCH_PORT, testdev::LATCH_PORTS)
+                || is(layout::TESTDEV_FLUSH_PORT, testdev::LATCH_PORTS)
+                || is(layout::TESTDEV_BYTE_PORT, testdev::LATCH_PORTS) =>
             {
                 Self::Testdev
             }

@@ -71,8 +71,8 @@ impl Injection {
 
     /// Commits `vector` to the vCPU, under the conditions of [`queue_interrupt`].
     ///
-    /// Besides, no ioctl may have changed the vCPU's events since the last KVM_RUN returned: the
-    /// shared copy is of that moment, and all of it is written back.
+    /// An NMI that was handed over since the last KVM_RUN stays: of the shared copy, which is of
+    /// that moment, the parts that an ioctl may have changed meanwhile are not written back.
     ///
     /// # Errors
     ///
@@ -81,10 +81,14 @@ impl Injection {
         match self {
             Self::Ioctl => queue_interrupt(vcpu, vector),
             Self::SharedEvents => {
-                let interrupt = &mut vcpu.sync_regs_mut().events.interrupt;
-                interrupt.injected = 1;
-                interrupt.nr = vector;
-                interrupt.soft = 0;
+                let events = &mut vcpu.sync_regs_mut().events;
+                events.interrupt.injected = 1;
+                events.interrupt.nr = vector;
+                events.interrupt.soft = 0;
+                // Each flag says that a part is valid. Without them KVM keeps its own pending NMIs,
+                // interrupt shadow and SMM state; what it takes even so (exceptions, the NMI being
+                // delivered and the blocking of NMIs), only KVM_RUN and INIT change.
+                events.flags = 0;
                 vcpu.set_sync_dirty_reg(SyncReg::VcpuEvents);
                 Ok(())
             }
@@ -94,6 +98,9 @@ impl Injection {
 
 #[cfg(test)]
 mod tests {
+    use kvm_bindings::KVM_VCPUEVENT_VALID_NMI_PENDING;
+    use kvm_ioctls::VmFd;
+
     use super::*;
     use crate::kvm::host::tests::host;
     use crate::kvm::{ApicModel, create_vm};
@@ -105,6 +112,68 @@ mod tests {
         queue_interrupt(&vcpu, 0x41).unwrap();
         let queued = vcpu.get_vcpu_events().unwrap().interrupt;
         assert_eq!((queued.injected, queued.nr), (1, 0x41));
+    }
+
+    /// A vCPU of which KVM has shared the events, and has no more to do.
+    fn shared() -> (VmFd, VcpuFd) {
+        let vm = create_vm(&host(), ApicModel::Userspace).unwrap();
+        let mut vcpu = vm.create_vcpu(0).unwrap();
+        Injection::SharedEvents.prepare(&mut vcpu);
+        vcpu.set_kvm_immediate_exit(1);
+        enter(&mut vcpu);
+        (vm, vcpu)
+    }
+
+    /// KVM takes the registers that it shares, and does not get to the guest.
+    fn enter(vcpu: &mut VcpuFd) {
+        let result = vcpu.run().map(drop);
+        assert_eq!(result.unwrap_err().errno(), libc::EINTR);
+    }
+
+    #[test]
+    fn an_nmi_outlives_a_vector_queued_around_it() {
+        let (_vm, mut vcpu) = shared();
+        Injection::SharedEvents.queue(&mut vcpu, 0x41).unwrap();
+        vcpu.nmi().unwrap();
+        enter(&mut vcpu);
+        let events = vcpu.get_vcpu_events().unwrap();
+        assert_eq!((events.interrupt.injected, events.interrupt.nr), (1, 0x41));
+        assert_eq!(events.nmi.pending, 1, "queued, then NMI");
+
+        let (_vm, mut vcpu) = shared();
+        vcpu.nmi().unwrap();
+        Injection::SharedEvents.queue(&mut vcpu, 0x41).unwrap();
+        enter(&mut vcpu);
+        let events = vcpu.get_vcpu_events().unwrap();
+        assert_eq!((events.interrupt.injected, events.interrupt.nr), (1, 0x41));
+        assert_eq!(events.nmi.pending, 1, "NMI, then queued");
+    }
+
+    #[test]
+    fn a_queued_vector_changes_nothing_else() {
+        let (_vm, mut vcpu) = shared();
+        // What KVM_RUN can return with while an interrupt may be queued: in the handler of an NMI,
+        // the next one waiting.
+        let mut before = vcpu.get_vcpu_events().unwrap();
+        before.nmi.masked = 1;
+        before.nmi.pending = 1;
+        before.flags |= KVM_VCPUEVENT_VALID_NMI_PENDING;
+        vcpu.set_vcpu_events(&before).unwrap();
+        enter(&mut vcpu);
+        let before = vcpu.get_vcpu_events().unwrap();
+        assert_eq!((before.nmi.masked, before.nmi.pending), (1, 1));
+
+        Injection::SharedEvents.queue(&mut vcpu, 0x41).unwrap();
+        enter(&mut vcpu);
+        let mut after = vcpu.get_vcpu_events().unwrap();
+        assert_eq!((after.interrupt.injected, after.interrupt.nr), (1, 0x41));
+        after.interrupt = before.interrupt;
+        assert_eq!(after, before);
+        // Nor is anything written at the entry after that.
+        vcpu.nmi().unwrap();
+        vcpu.set_vcpu_events(&before).unwrap();
+        enter(&mut vcpu);
+        assert_eq!(vcpu.get_vcpu_events().unwrap(), before);
     }
 
     #[test]

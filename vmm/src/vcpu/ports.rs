@@ -20,8 +20,24 @@ impl Ports {
         Self { machine, marker }
     }
 
-    /// The guest reads a port.
-    pub fn read(&self, port: u16, data: &mut [u8]) {
+    /// The guest reads a port, `width` bytes at a time.
+    pub fn read(&self, port: u16, width: usize, data: &mut [u8]) {
+        let device = Port::at(port);
+        if width == 1 && device.is_stream() {
+            return self.read_device(port, data);
+        }
+        for access in data.chunks_mut(width.max(1)) {
+            if device.is_byte_wide() {
+                for (port, byte) in ports_from(port).zip(access.chunks_mut(1)) {
+                    self.read_device(port, byte);
+                }
+            } else {
+                self.read_device(port, access);
+            }
+        }
+    }
+
+    fn read_device(&self, port: u16, data: &mut [u8]) {
         match Port::at(port) {
             Port::Serial(offset) => {
                 self.machine.serial.read(offset, data);
@@ -32,8 +48,24 @@ impl Ports {
         }
     }
 
-    /// The guest writes a port.
-    pub fn write(&mut self, port: u16, data: &[u8]) {
+    /// The guest writes a port, `width` bytes at a time.
+    pub fn write(&mut self, port: u16, width: usize, data: &[u8]) {
+        let device = Port::at(port);
+        if width == 1 && device.is_stream() {
+            return self.write_device(port, data);
+        }
+        for access in data.chunks(width.max(1)) {
+            if device.is_byte_wide() {
+                for (port, byte) in ports_from(port).zip(access.chunks(1)) {
+                    self.write_device(port, byte);
+                }
+            } else {
+                self.write_device(port, access);
+            }
+        }
+    }
+
+    fn write_device(&mut self, port: u16, data: &[u8]) {
         match Port::at(port) {
             Port::Serial(offset) => {
                 self.machine.serial.write(offset, data);
@@ -76,4 +108,9 @@ impl Ports {
     pub fn acknowledge_pic(&self) -> u8 {
         self.machine.chipset().acknowledge_pic()
     }
+}
+
+/// The ports of an access, byte by byte.
+fn ports_from(first: u16) -> impl Iterator<Item = u16> {
+    (0..).map(move |offset| first.wrapping_add(offset))
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
 use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
-use vapic::{Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic};
+use vapic::{
+    Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic, Raised,
+};
 
 use super::ApicPage;
 use crate::chipset::INTR_TARGET;
@@ -249,8 +251,10 @@ impl Processor {
         fabric.publish(self.index, self.apic.identity());
     }
 
-    /// Looks at the wires that lead to this processor's pins.
-    pub fn sample_pins(&mut self) {
+    /// Looks at the wires that lead to this processor's pins; whether one of them brings an INIT,
+    /// which has reset the APIC.
+    #[must_use]
+    pub fn sample_pins(&mut self) -> bool {
         if self.index == INTR_TARGET {
             let asserted = self.machine.intr().is_asserted();
             if self.ledger.is_recording() && (asserted || self.intr_was_asserted) {
@@ -258,8 +262,13 @@ impl Processor {
             }
             self.intr_was_asserted = asserted;
             // A fixed or NMI entry raises what it says; the account finds it as a local interrupt.
-            let _ = self.apic.set_lint(Lint::Lint0, asserted);
+            if self.apic.set_lint(Lint::Lint0, asserted) == Raised::Init {
+                self.ledger.apic_reset();
+                self.publish();
+                return true;
+            }
         }
+        false
     }
 }
 

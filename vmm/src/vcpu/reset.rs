@@ -3,7 +3,8 @@
 //! INIT is not a reset: IA32_APIC_BASE, the TSC, MTRRs, PAT, FPU and SSE state and most MSRs stay.
 
 use kvm_bindings::{
-    KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_debugregs, kvm_regs, kvm_sregs, kvm_vcpu_events,
+    KVM_VCPUEVENT_VALID_NMI_PENDING, KVM_VCPUEVENT_VALID_SHADOW, kvm_debugregs, kvm_regs,
+    kvm_sregs, kvm_vcpu_events,
 };
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
@@ -54,9 +55,10 @@ impl ResetState {
             rflags: 2,
             ..kvm_regs::default()
         })?;
-        // An interrupt that was queued, an NMI and its blocking are gone (T12: nothing else revokes).
+        // An interrupt that was queued, an NMI and its blocking are gone (T12: nothing else revokes),
+        // and so is the shadow of an STI, with which interrupts off would not be a state to enter.
         vcpu.set_vcpu_events(&kvm_vcpu_events {
-            flags: KVM_VCPUEVENT_VALID_NMI_PENDING,
+            flags: KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
             ..kvm_vcpu_events::default()
         })?;
         vcpu.set_debug_regs(&kvm_debugregs {
@@ -83,14 +85,23 @@ impl ResetState {
     }
 }
 
+/// Exits that completing one instruction may make, of a string one a kilobyte or so: who repeats more
+/// than that loses its own INIT alone.
+const MOST_EXITS: u32 = 1024;
+
 /// Lets KVM complete the instruction whose exit is being handled, and nothing more.
 ///
 /// The completion of a RDMSR, WRMSR or MMIO read waits in KVM for the next `KVM_RUN` and would
-/// overwrite registers that were set in between.
+/// overwrite registers that were set in between. It may exit again: a read that crosses pages has
+/// two parts, a string of a port has many. Each reads what `kvm_run` happens to hold.
 fn finish_exit(vcpu: &mut VcpuFd) {
     vcpu.set_kvm_immediate_exit(1);
-    // Fails with EINTR by design; any other failure returns at the next run.
-    let _ = vcpu.run();
+    for _ in 0..MOST_EXITS {
+        // EINTR says that nothing is left to complete; any other failure returns at the next run.
+        if vcpu.run().is_err() {
+            break;
+        }
+    }
     vcpu.set_kvm_immediate_exit(0);
 }
 

@@ -7,6 +7,7 @@
 use std::thread;
 use std::time::Duration;
 
+use kvm_bindings::kvm_vcpu_events__bindgen_ty_3 as NmiState;
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
 use vapic::{Arrivals, GeneralProtection, IA32_TSC_DEADLINE};
@@ -132,7 +133,13 @@ impl Vcpu {
         let mut exited: Option<(Cause, Tsc)> = None;
         while !machine.is_stopping() {
             let now = Tsc::now();
-            self.processor.sample_pins();
+            if self.processor.sample_pins() {
+                let init = Arrivals {
+                    init: true,
+                    ..Arrivals::default()
+                };
+                self.reset_as_told(vcpu.fd(), &init)?;
+            }
             while let Some(arrivals) = self.processor.arrive(now) {
                 self.reset_as_told(vcpu.fd(), &arrivals)?;
             }
@@ -203,11 +210,11 @@ impl Vcpu {
                 Err(GeneralProtection) => After::Fault,
             },
             Exit::PortIn(port, data) => {
-                ports.read(port, data);
+                ports.read(port, state.port_width, data);
                 After::Nothing
             }
             Exit::PortOut(port, data) => {
-                ports.write(port, data);
+                ports.write(port, state.port_width, data);
                 After::Nothing
             }
             Exit::MmioRead(address, data) => {
@@ -284,19 +291,34 @@ impl Vcpu {
         }
         let asked = apic.deliverable().is_some() || apic.ext_int();
         let interrupted = self.halted_with_interrupts && asked;
-        if !self.halted || interrupted || apic.nmis() > 0 {
+        if !self.halted || interrupted {
             return Ok(None);
         }
-        // An NMI that KVM still holds would end the halt inside KVM_RUN.
-        Ok((!self.nmi_waits_in_kvm(vcpu)?).then_some(Place::Parked))
+        Ok((!self.nmi_ends_halt(vcpu)?).then_some(Place::Parked))
+    }
+
+    /// Whether an NMI, latched here or held by KVM, reaches the guest: not while the handler of
+    /// another runs, which a halt within it does not end.
+    fn nmi_ends_halt(&mut self, vcpu: &VcpuFd) -> Result<bool, Fatal> {
+        let latched = self.processor.apic.nmis() > 0;
+        if !latched && !self.nmi_in_kvm {
+            return Ok(false);
+        }
+        let nmi = self.nmi_state(vcpu)?;
+        Ok(nmi.injected != 0 || (latched || nmi.pending != 0) && nmi.masked == 0)
     }
 
     fn nmi_waits_in_kvm(&mut self, vcpu: &VcpuFd) -> Result<bool, Fatal> {
         if self.nmi_in_kvm {
-            let nmi = vcpu.get_vcpu_events().map_err(Fatal::Run)?.nmi;
-            self.nmi_in_kvm = nmi.pending != 0 || nmi.injected != 0;
+            self.nmi_state(vcpu)?;
         }
         Ok(self.nmi_in_kvm)
+    }
+
+    fn nmi_state(&mut self, vcpu: &VcpuFd) -> Result<NmiState, Fatal> {
+        let nmi = vcpu.get_vcpu_events().map_err(Fatal::Run)?.nmi;
+        self.nmi_in_kvm = nmi.pending != 0 || nmi.injected != 0;
+        Ok(nmi)
     }
 
     /// Waits at `place` until kicked; returns the ticks since `since`.
@@ -331,7 +353,7 @@ impl Vcpu {
         if plan.nmi && apic.take_nmi() {
             vcpu.nmi().map_err(Fatal::Run)?;
             self.nmi_in_kvm = true;
-            // What KVM shares of its events is older than this NMI and must not be written back.
+            // A vector queued in a later turn of the same entry would be delivered before the NMI.
             self.open = false;
             ledger.nmi_injected(Tsc::now(), turn);
         }
@@ -366,7 +388,8 @@ impl Vcpu {
         let apic = &self.processor.apic;
         let deadline = self.processor.deadline();
         let held = !self.host.task_priority_exits && apic.held_by_task_priority();
-        let look_again = held || apic.nmis() > 0;
+        // A halted guest changes neither its task priority nor the blocking of NMIs.
+        let look_again = !self.halted && (held || apic.nmis() > 0);
         if deadline.is_none() && !look_again {
             return;
         }

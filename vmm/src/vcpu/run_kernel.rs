@@ -76,15 +76,16 @@ impl KernelVcpu {
     ) -> Result<(), Fatal> {
         let mut exited = None;
         while !machine.is_stopping() {
+            // Before the entry: that the 8259's output falls is a kick.
+            if index == INTR_TARGET {
+                self.offer_external(vcpu.fd(), machine)?;
+            }
             if !presence.enter(Place::Guest) {
                 presence.leave();
                 continue;
             }
             if let Some((cause, returned)) = exited {
                 self.ledger.exit(cause, returned, Tsc::now());
-            }
-            if index == INTR_TARGET {
-                self.offer_external(vcpu.fd(), machine)?;
             }
             // KVM keeps CR8 itself here and ignores ours.
             let (state, result) = vcpu.run(0);
@@ -94,8 +95,8 @@ impl KernelVcpu {
             let exit = Exit::decode(result, None);
             exited = Some((exit.cause(), returned));
             match exit {
-                Exit::PortIn(port, data) => self.ports.read(port, data),
-                Exit::PortOut(port, data) => self.ports.write(port, data),
+                Exit::PortIn(port, data) => self.ports.read(port, state.port_width, data),
+                Exit::PortOut(port, data) => self.ports.write(port, state.port_width, data),
                 Exit::MmioRead(address, data) => self.ports.read_memory(address, data),
                 Exit::MmioWrite(address, data) => self.ports.write_memory(address, data),
                 Exit::EndOfInterrupt(vector) => {

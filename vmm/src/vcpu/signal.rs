@@ -76,6 +76,8 @@ pub(super) struct ExitState {
     pub(super) ready: bool,
     /// RFLAGS.IF.
     pub(super) interrupts_on: bool,
+    /// Bytes of each access, where a port was accessed; an instruction that repeats makes several.
+    pub(super) port_width: usize,
 }
 
 /// A vCPU whose `immediate_exit` the calling thread's signal handler sets.
@@ -109,12 +111,16 @@ impl Armed {
         let exit = self.fd.run();
         // SAFETY: `run` points to the mapping that `self.fd` owns. The exit borrows other fields
         // of it, KVM writes to it only inside KVM_RUN, and the handler to `immediate_exit` alone.
+        // Any bytes of the union are a width.
         let state = unsafe {
             (&raw mut (*self.run).immediate_exit).write_volatile(0);
             ExitState {
                 cr8: (&raw const (*self.run).cr8).read_volatile().to_le_bytes()[0] & 0xF,
                 ready: (&raw const (*self.run).ready_for_interrupt_injection).read_volatile() != 0,
                 interrupts_on: (&raw const (*self.run).if_flag).read_volatile() != 0,
+                port_width: (&raw const (*self.run).__bindgen_anon_1.io.size)
+                    .read_volatile()
+                    .into(),
             }
         };
         (state, exit)
