@@ -24,7 +24,8 @@ use crate::vector::{InService, VectorSet};
 pub struct Config {
     /// The initial APIC ID: 32 bits in x2APIC mode, of which xAPIC mode shows the lowest 8.
     pub id: u32,
-    /// The processor starts by itself; all others wait for a start-up IPI.
+    /// The processor starts by itself; all others wait for a start-up IPI. It is the BSP flag of
+    /// IA32_APIC_BASE after power-up, which decides the same at an INIT.
     pub bootstrap: bool,
     /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H EAX, bits 7:0).
     pub physical_bits: u8,
@@ -203,13 +204,15 @@ impl LocalApic {
 
     /// Back to the state after INIT: all registers but the ID, the base and so the mode (§4.7.3).
     ///
-    /// An application processor then waits for a start-up IPI; the bootstrap processor starts over.
+    /// The processor looks at its BSP flag as it is now ("MP initialization", SDM 3A): with it, it
+    /// starts over, without it waits for a start-up IPI.
     pub(crate) fn init(&mut self) {
         *self = Self {
             xapic_id: self.xapic_id,
             base: self.base,
             mode: self.mode,
             lint_asserted: self.lint_asserted,
+            waiting_for_start_up: !self.base.bootstrap(),
             ..Self::new(self.config)
         };
     }

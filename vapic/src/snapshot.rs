@@ -76,7 +76,7 @@ pub struct Snapshot {
 pub enum SnapshotRefusal {
     /// IA32_APIC_BASE has reserved bits set, or EXTD without EN.
     Base,
-    /// The bootstrap processor never waits for a start-up IPI.
+    /// A processor with the BSP flag in its IA32_APIC_BASE never waits for a start-up IPI.
     BootstrapWaits,
     /// A register has bits set that the processor does not have.
     ReservedBits,
@@ -198,7 +198,7 @@ impl LocalApic {
         }
         apic.base = ApicBase::from_bits(from.base);
         apic.mode = Mode::of(apic.base).map_err(|_| SnapshotRefusal::Base)?;
-        if config.bootstrap && from.waiting_for_start_up {
+        if apic.base.bootstrap() && from.waiting_for_start_up {
             return Err(SnapshotRefusal::BootstrapWaits);
         }
         let upper_command = match apic.mode {

@@ -5,7 +5,7 @@ use vapic::spec::lvt::LvtSource;
 use vapic::{Effect, Raised};
 
 use crate::driver::register::*;
-use crate::driver::{DOORS, Door, INIT, LOGICAL, Machine};
+use crate::driver::{DOORS, Door, INIT, LOGICAL, Machine, START_UP};
 
 const SMI: u32 = 2 << 8;
 const NMI: u32 = 4 << 8;
@@ -117,19 +117,22 @@ fn a_disabled_apic_counts_in_silence() {
 }
 
 #[test]
-fn the_bootstrap_bit_is_kept_and_decides_nothing() {
+fn init_looks_at_the_bootstrap_bit_as_it_is() {
     const BSP: u64 = 1 << 8;
     let mut machine = Machine::new(Door::Page, 2);
     machine.write_base(0, 0xFEE0_0800).unwrap();
     machine.write_base(1, 0xFEE0_0800 | BSP).unwrap();
     let bits = [0, 1].map(|cpu| machine.apics[cpu].base().bootstrap());
     assert_eq!(bits, [false, true]);
+    machine.send(0, 1, INIT);
+    machine.send(0, 1, START_UP | 8);
+    assert!(machine.drain(1).arrivals.unwrap().start_up_discarded);
     for cpu in [0, 1] {
         machine.send(0, cpu, INIT);
         machine.drain(cpu);
     }
     let waits = [0, 1].map(|cpu| machine.apics[cpu].is_waiting_for_start_up());
-    assert_eq!(waits, [false, true]);
+    assert_eq!(waits, [true, false]);
 }
 
 #[test]
