@@ -12,6 +12,7 @@ use crate::local_apic::{Config, Features, LocalApic};
 use crate::spec::base::ApicBase;
 use crate::spec::lvt::{LvtEntry, LvtSource};
 use crate::spec::register::Register;
+use crate::spec::svr::SpuriousVector;
 use crate::timer::Timer;
 use crate::vector::VectorSet;
 
@@ -121,7 +122,9 @@ impl Snapshot {
     ///
     /// KVM lets a guest set status bits of the ICR and of the local vector table, and keeps the
     /// registers of an APIC that is globally disabled; an APIC that is true to the manual has
-    /// neither, so they are left behind. LINT0's remote IRR is taken to be of the entry's vector if
+    /// neither, so they are left behind. It also requests vectors below 16 that it never delivers,
+    /// which are dropped, and gives a bootstrap processor LINT0 unmasked though its APIC is disabled by
+    /// software, which masks every entry here. LINT0's remote IRR is taken to be of the entry's vector if
     /// that is requested or in service, and to be left over otherwise.
     #[must_use]
     pub fn from_page(page: &[u8; SIZE], base: u64) -> Self {
@@ -151,7 +154,14 @@ impl Snapshot {
             ticks => ticks,
         };
         let remaining = u64::from(ticks) << Timer::shift(divide);
-        let [requests, in_service, level] = [offset::IRR, offset::ISR, offset::TMR].map(vectors);
+        let in_service = vectors(offset::ISR);
+        let [requests, level] = [offset::IRR, offset::TMR].map(|first| {
+            let mut set = vectors(first);
+            (0..16).for_each(|illegal| set.remove(illegal));
+            set
+        });
+        let spurious = get(offset::SVR);
+        let software_enabled = SpuriousVector::from_bits(spurious).enabled();
         let lint0 = LvtEntry::from_bits(get(of_lvt(LvtSource::Lint0)));
         let lint0_vector = (lint0.remote_irr() && has_remote_irr(LvtSource::Lint0, lint0))
             .then_some(lint0.vector())
@@ -167,7 +177,7 @@ impl Snapshot {
             logical_id: if x2apic { 0 } else { top(offset::LDR) },
             destination_format: top(offset::DFR) >> 4,
             task_priority,
-            spurious: get(offset::SVR),
+            spurious,
             requests,
             in_service,
             level,
@@ -176,7 +186,10 @@ impl Snapshot {
                 let entry = LvtEntry::from_bits(get(of_lvt(source)) & !source.read_only());
                 let is_lint0 = source == LvtSource::Lint0;
                 let remote_irr = is_lint0 && lint0_vector.is_some();
-                entry.with_remote_irr(remote_irr).into_bits()
+                entry
+                    .with_remote_irr(remote_irr)
+                    .with_masked(entry.masked() || !software_enabled)
+                    .into_bits()
             }),
             timer_initial: if timer.tsc_deadline() { 0 } else { initial },
             timer_divide: divide,

@@ -293,3 +293,31 @@ fn what_only_kvm_keeps_is_left_on_its_page() {
     assert!(!apic.identity().software_enabled);
     assert!(apic.requests().is_empty());
 }
+
+/// Registers of a page that KVM filled, each a little-endian word at its offset.
+fn with_words(mut page: [u8; page::SIZE], words: &[(usize, u32)]) -> [u8; page::SIZE] {
+    for &(offset, word) in words {
+        page[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    page
+}
+
+#[test]
+fn the_page_of_kvms_bootstrap_processor_at_reset_is_taken() {
+    let reset = LocalApic::new(CONFIG).save(0);
+    // KVM_X86_QUIRK_LINT0_REENABLED: ExtINT and unmasked, the APIC disabled by software.
+    let page = with_words(reset.to_page(CONFIG), &[(0x350, 0x700)]);
+    let taken = Snapshot::from_page(&page, reset.base);
+    assert_eq!(taken.lvt[3], 0x1_0700);
+    assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+}
+
+#[test]
+fn vectors_below_16_that_kvm_requests_for_ever_are_dropped() {
+    let saved = busy(Door::Page).apics[0].save(1500);
+    let page = saved.to_page(CONFIG);
+    let words = [(0x200, 1 << 5 | 1 << 15), (0x180, 1 << 5)];
+    let taken = Snapshot::from_page(&with_words(page, &words), saved.base);
+    assert_eq!((taken.requests, taken.level), (saved.requests, saved.level));
+    assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+}
