@@ -105,7 +105,7 @@ impl LocalApic {
         }
     }
 
-    /// A level-triggered vector has ended: it may have been LINT0's.
+    /// A vector has ended: it may have been LINT0's.
     #[cold]
     pub(crate) fn end_lint0(&mut self, vector: u8) {
         if vector == self.lint0_vector {

@@ -85,6 +85,26 @@ fn the_end_of_the_accepted_vector_clears_the_remote_irr_whatever_the_entry_says(
 }
 
 #[test]
+fn an_edge_on_the_accepted_vector_leaves_the_end_to_clear_the_remote_irr() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.write(0, LVT_LINT0, LEVEL | 0x50);
+        pin(&mut machine, Lint::Lint0, true);
+        assert_eq!(machine.take(0), Some(0x50));
+        // It takes the place of the trigger mode.
+        machine.interrupt(0, 0x50);
+        machine.drain(0);
+        machine.end(0);
+        assert_eq!(machine.ended, [(0x50, false)]);
+        assert_eq!(machine.take(0), Some(0x50), "the edge and the level");
+        pin(&mut machine, Lint::Lint0, false);
+        machine.end(0);
+        assert_eq!(machine.read(0, LVT_LINT0), LEVEL | 0x50);
+        assert_eq!(machine.take(0), None);
+    }
+}
+
+#[test]
 fn a_masked_level_is_looked_at_when_it_is_unmasked() {
     let mut machine = Machine::new(Door::Page, 1);
     machine.write(0, LVT_LINT0, MASKED | LEVEL | 0x50);
