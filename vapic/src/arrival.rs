@@ -34,7 +34,7 @@ pub struct Arrivals {
     pub start_up_discarded: bool,
     /// An SMI is latched.
     pub smi: bool,
-    /// An external interrupt is latched.
+    /// An external interrupt arrived; it is latched unless the APIC is disabled by software.
     pub ext_int: bool,
     /// What an INIT overtook on its way.
     pub overtaken: Overtaken,
@@ -180,7 +180,8 @@ impl LocalApic {
         let nmis = signals.nmis().min(2 - self.nmis);
         self.nmis += nmis;
         self.smi |= signals.smi();
-        self.ext_int |= signals.ext_int();
+        // Software-disabled, an APIC takes NMI, INIT, SMI and start-up alone (§4.7.2).
+        self.ext_int |= signals.ext_int() && self.spurious.enabled();
         Arrivals {
             nmis,
             nmis_merged: signals.nmis() - nmis,

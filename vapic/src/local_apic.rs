@@ -89,7 +89,7 @@ impl Default for Features {
 pub enum Raised {
     /// Nothing: the APIC holds what there is to deliver.
     Nothing,
-    /// INIT: the APIC has been reset; reset the processor as for [`Arrivals::init`](crate::Arrivals).
+    /// INIT, which pins alone have: the APIC has been reset; reset the processor as for [`Arrivals::init`](crate::Arrivals).
     Init,
 }
 
@@ -346,12 +346,16 @@ impl LocalApic {
             }
             DeliveryMode::Nmi => self.latch_nmi(),
             DeliveryMode::Smi => self.smi = true,
-            DeliveryMode::ExtInt => self.ext_int = true,
-            DeliveryMode::Init => {
+            DeliveryMode::Init if source.is_pin() => {
                 self.init();
                 return Raised::Init;
             }
-            DeliveryMode::LowestPriority | DeliveryMode::RemoteRead | DeliveryMode::StartUp => {}
+            // An ExtINT pin is a level, see [`Self::ext_int`]; other entries have neither of the two.
+            DeliveryMode::ExtInt
+            | DeliveryMode::Init
+            | DeliveryMode::LowestPriority
+            | DeliveryMode::RemoteRead
+            | DeliveryMode::StartUp => {}
         }
         Raised::Nothing
     }

@@ -78,6 +78,12 @@ impl LvtSource {
         Self::CorrectedMachineCheck,
     ];
 
+    /// LINT0 or LINT1, whose entries alone can deliver INIT and ExtINT (§5.1).
+    #[must_use]
+    pub const fn is_pin(self) -> bool {
+        matches!(self, Self::Lint0 | Self::Lint1)
+    }
+
     /// Bits of the entry that a guest can set; the rest are reserved or read-only.
     #[must_use]
     pub const fn writable(self) -> u32 {
