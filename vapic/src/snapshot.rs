@@ -73,18 +73,23 @@ pub struct Snapshot {
 
 /// Why a snapshot cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SnapshotRefusal {
     /// IA32_APIC_BASE has reserved bits set, or EXTD without EN.
     Base,
     /// A processor with the BSP flag in its IA32_APIC_BASE never waits for a start-up IPI.
     BootstrapWaits,
+    /// A processor waits for a start-up IPI and its APIC is enabled by software or holds vectors: INIT
+    /// has left neither.
+    WaitingApic,
     /// A register has bits set that the processor does not have.
     ReservedBits,
-    /// IRR, ISR, TMR or LINT0's remote IRR holds a vector below 16.
+    /// IRR, ISR or TMR holds a vector below 16.
     IllegalVector,
     /// Two vectors of one priority class are in service.
     Nesting,
-    /// LINT0's entry has a remote IRR and there is no vector for it, or the other way round.
+    /// LINT0's entry has a remote IRR and there is no vector for it, or the other way round, or the
+    /// vector is neither requested nor in service.
     RemoteIrr,
     /// An entry is unmasked while the APIC is software-disabled.
     Unmasked,
@@ -101,6 +106,7 @@ impl core::fmt::Display for SnapshotRefusal {
         f.write_str(match self {
             Self::Base => "IA32_APIC_BASE is no value that a processor can hold",
             Self::BootstrapWaits => "the bootstrap processor cannot wait for a start-up IPI",
+            Self::WaitingApic => "the APIC of a processor that waits for a start-up IPI is in use",
             Self::ReservedBits => "a register has reserved bits set",
             Self::IllegalVector => "a vector below 16 is requested or in service",
             Self::Nesting => "two vectors of one priority class are in service",
@@ -201,6 +207,12 @@ impl LocalApic {
         if apic.base.bootstrap() && from.waiting_for_start_up {
             return Err(SnapshotRefusal::BootstrapWaits);
         }
+        let in_use = SpuriousVector::from_bits(from.spurious).enabled()
+            || !from.requests.is_empty()
+            || !from.in_service.is_empty();
+        if from.waiting_for_start_up && in_use {
+            return Err(SnapshotRefusal::WaitingApic);
+        }
         let upper_command = match apic.mode {
             Mode::Xapic | Mode::Disabled => 0xFF_FFFF,
             Mode::X2apic => 0,
@@ -215,7 +227,10 @@ impl LocalApic {
             return Err(SnapshotRefusal::ReservedBits);
         }
         for (source, &entry) in LvtSource::ALL.into_iter().zip(&from.lvt) {
-            if entry & apic.reserved_lvt(source, 0) != 0 {
+            let absent = source == LvtSource::CorrectedMachineCheck
+                && !config.features.corrected_machine_check
+                && entry != LvtEntry::RESET.into_bits();
+            if absent || entry & apic.reserved_lvt(source, 0) != 0 {
                 return Err(SnapshotRefusal::ReservedBits);
             }
             let entry = LvtEntry::from_bits(entry);
@@ -228,12 +243,15 @@ impl LocalApic {
             *apic.lvt.get_mut(source) = entry.with_remote_irr(false);
         }
         let remote_irr = LvtEntry::from_bits(from.lvt[LvtSource::Lint0 as usize]).remote_irr();
-        if remote_irr != from.lint0_vector.is_some() {
+        let is_under_way =
+            |vector| from.requests.contains(vector) || from.in_service.contains(vector);
+        if remote_irr != from.lint0_vector.is_some() || !from.lint0_vector.is_none_or(is_under_way)
+        {
             return Err(SnapshotRefusal::RemoteIrr);
         }
         let legal = |set: &VectorSet| set.iter().all(|vector| vector >= 16);
         let sets = [&from.requests, &from.in_service, &from.level];
-        if !sets.into_iter().all(legal) || from.lint0_vector.is_some_and(|vector| vector < 16) {
+        if !sets.into_iter().all(legal) {
             return Err(SnapshotRefusal::IllegalVector);
         }
         apic.in_service = InService::from_set(&from.in_service).ok_or(SnapshotRefusal::Nesting)?;

@@ -160,6 +160,7 @@ impl Snapshot {
             (0..16).for_each(|illegal| set.remove(illegal));
             set
         });
+        let [_, _, last_entry, _] = get(offset::VERSION).to_le_bytes();
         let spurious = get(offset::SVR);
         let software_enabled = SpuriousVector::from_bits(spurious).enabled();
         let lint0 = LvtEntry::from_bits(get(of_lvt(LvtSource::Lint0)));
@@ -183,6 +184,9 @@ impl Snapshot {
             level,
             command: u64::from(get(offset::ICR2)) << 32 | u64::from(get(offset::ICR) & !(1 << 12)),
             lvt: LvtSource::ALL.map(|source| {
+                if source as u8 > last_entry {
+                    return LvtEntry::RESET.into_bits();
+                }
                 let entry = LvtEntry::from_bits(get(of_lvt(source)) & !source.read_only());
                 let is_lint0 = source == LvtSource::Lint0;
                 let remote_irr = is_lint0 && lint0_vector.is_some();

@@ -184,10 +184,21 @@ fn what_no_apic_can_hold_is_refused() {
     // A remote IRR without a vector, a vector without a remote IRR, and one that no APIC accepts.
     refuse(|s| s.lint0_vector = None, SnapshotRefusal::RemoteIrr);
     refuse(|s| s.lvt[3] &= !(1 << 14), SnapshotRefusal::RemoteIrr);
-    refuse(
-        |s| s.lint0_vector = Some(15),
-        SnapshotRefusal::IllegalVector,
-    );
+    refuse(|s| s.lint0_vector = Some(15), SnapshotRefusal::RemoteIrr);
+    // Nothing would ever end it.
+    refuse(|s| s.lint0_vector = Some(0x39), SnapshotRefusal::RemoteIrr);
+    let without = Config {
+        features: Features {
+            corrected_machine_check: false,
+            ..CONFIG.features
+        },
+        ..CONFIG
+    };
+    assert!(LocalApic::restore(without, &good, 0).is_ok());
+    let mut bad = good.clone();
+    bad.lvt[6] = 0x40;
+    let refused = LocalApic::restore(without, &bad, 0).err();
+    assert_eq!(refused, Some(SnapshotRefusal::ReservedBits));
 }
 
 #[test]
@@ -320,4 +331,44 @@ fn vectors_below_16_that_kvm_requests_for_ever_are_dropped() {
     let taken = Snapshot::from_page(&with_words(page, &words), saved.base);
     assert_eq!((taken.requests, taken.level), (saved.requests, saved.level));
     assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+}
+
+#[test]
+fn what_waits_for_a_start_up_has_an_apic_after_init() {
+    let config = Config {
+        id: 1,
+        bootstrap: false,
+        ..CONFIG
+    };
+    let good = LocalApic::new(config).save(0);
+    let changes: [fn(&mut Snapshot); 3] = [
+        |s| s.spurious = 0x1FF,
+        |s| s.requests.insert(0x40),
+        |s| s.in_service.insert(0x40),
+    ];
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let refused = LocalApic::restore(config, &bad, 0).err();
+        assert_eq!(refused, Some(SnapshotRefusal::WaitingApic), "{bad:?}");
+        bad.waiting_for_start_up = false;
+        assert!(LocalApic::restore(config, &bad, 0).is_ok());
+    }
+}
+
+#[test]
+fn an_entry_that_kvms_model_does_not_have_is_not_on_its_page() {
+    let without = Config {
+        features: Features {
+            corrected_machine_check: false,
+            ..CONFIG.features
+        },
+        ..CONFIG
+    };
+    let saved = LocalApic::new(without).save(0);
+    // Version register: five is the last entry; KVM's page has zeros there.
+    let page = with_words(saved.to_page(without), &[(0x2F0, 0)]);
+    let taken = Snapshot::from_page(&page, saved.base);
+    assert_eq!(taken, saved);
+    assert!(LocalApic::restore(without, &taken, 0).is_ok());
 }
