@@ -46,11 +46,20 @@ impl Config {
         }
     }
 
+    /// The mode that a base register selects, or #GP if this model has no such mode.
+    pub(crate) const fn mode_of(&self, base: ApicBase) -> Result<Mode, GeneralProtection> {
+        if base.x2apic() && !self.features.x2apic {
+            return Err(GeneralProtection);
+        }
+        Mode::of(base)
+    }
+
     /// The version register: version 0x14, the highest entry of the local vector table, and whether
     /// EOI broadcasts can be suppressed (§4.8).
     #[must_use]
     pub const fn version(&self) -> u32 {
         let Features {
+            x2apic: _,
             tsc_deadline: _,
             eoi_suppression,
             corrected_machine_check,
@@ -63,6 +72,8 @@ impl Config {
 /// version register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
+    /// There is x2APIC mode (CPUID 1 ECX, bit 21).
+    pub x2apic: bool,
     /// The timer has TSC-deadline mode (CPUID 1 ECX, bit 24).
     pub tsc_deadline: bool,
     /// EOI broadcasts can be suppressed (version register, bit 24): offer it only with an IOAPIC
@@ -73,9 +84,10 @@ pub struct Features {
 }
 
 impl Default for Features {
-    /// Corrected machine checks alone: what needs nothing of the host.
+    /// x2APIC mode and corrected machine checks: what needs nothing of the host.
     fn default() -> Self {
         Self {
+            x2apic: true,
             tsc_deadline: false,
             eoi_suppression: false,
             corrected_machine_check: true,
@@ -269,13 +281,13 @@ impl LocalApic {
     ///
     /// # Errors
     ///
-    /// #GP for reserved bits, for EXTD without EN, and for the moves that §12.5 forbids.
+    /// #GP for reserved bits, for EXTD without EN or without x2APIC mode, and for the moves that §12.5 forbids.
     pub fn write_base(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
         if value & ApicBase::reserved_mask(self.config.physical_bits) != 0 {
             return Err(GeneralProtection);
         }
         let base = ApicBase::from_bits(value);
-        let mode = Mode::of(base)?;
+        let mode = self.config.mode_of(base)?;
         if !self.mode.may_become(mode) {
             return Err(GeneralProtection);
         }
@@ -331,9 +343,8 @@ impl LocalApic {
     /// [`Self::set_lint`].
     pub fn raise(&mut self, source: LvtSource) -> Raised {
         let entry = self.lvt.get(source);
-        let absent = source == LvtSource::CorrectedMachineCheck
-            && !self.config.features.corrected_machine_check;
-        if entry.masked() || absent {
+        // One that this model does not have is masked for ever.
+        if entry.masked() {
             return Raised::Nothing;
         }
         if source == LvtSource::PerformanceCounter {

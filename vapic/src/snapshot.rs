@@ -75,7 +75,7 @@ pub struct Snapshot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotRefusal {
-    /// IA32_APIC_BASE has reserved bits set, or EXTD without EN.
+    /// IA32_APIC_BASE has reserved bits set, EXTD without EN, or EXTD where there is no x2APIC mode.
     Base,
     /// A processor with the BSP flag in its IA32_APIC_BASE never waits for a start-up IPI.
     BootstrapWaits,
@@ -203,7 +203,9 @@ impl LocalApic {
             return Err(SnapshotRefusal::Base);
         }
         apic.base = ApicBase::from_bits(from.base);
-        apic.mode = Mode::of(apic.base).map_err(|_| SnapshotRefusal::Base)?;
+        apic.mode = config
+            .mode_of(apic.base)
+            .map_err(|_| SnapshotRefusal::Base)?;
         if apic.base.bootstrap() && from.waiting_for_start_up {
             return Err(SnapshotRefusal::BootstrapWaits);
         }

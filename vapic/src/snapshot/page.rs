@@ -57,6 +57,7 @@ const RUNNING: Config = Config {
     bootstrap: true,
     physical_bits: 52,
     features: Features {
+        x2apic: true,
         tsc_deadline: false,
         eoi_suppression: false,
         corrected_machine_check: true,

@@ -11,6 +11,7 @@ const CONFIG: Config = Config {
     bootstrap: true,
     physical_bits: 46,
     features: Features {
+        x2apic: true,
         tsc_deadline: true,
         eoi_suppression: false,
         corrected_machine_check: true,
