@@ -64,6 +64,7 @@
 extern crate alloc;
 
 mod arrival;
+mod config;
 mod error;
 mod fabric;
 mod icr;
@@ -85,10 +86,11 @@ mod x2apic;
 mod xapic;
 
 pub use arrival::{Acceptance, Arrivals};
+pub use config::{Config, Features};
 pub use fabric::{Fabric, FabricError, Router};
 pub use ioapic::{IoApic, IoApicConfig, IoApicRefusal, IoApicState, PinState, Pins, Polarity};
 pub use lint::Lint;
-pub use local_apic::{Config, Effect, Features, LocalApic, Raised};
+pub use local_apic::{Effect, LocalApic, Raised};
 pub use mailbox::{Mailbox, Overtaken, Posted, Waiting};
 pub use mode::Mode;
 pub use routing::{Identity, LogicalModel, MAX_APICS};

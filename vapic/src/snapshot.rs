@@ -6,9 +6,10 @@
 
 pub mod page;
 
+use crate::config::Config;
 use crate::error::Errors;
 use crate::lint::has_remote_irr;
-use crate::local_apic::{Config, LocalApic};
+use crate::local_apic::LocalApic;
 use crate::mode::Mode;
 use crate::priority::TaskPriority;
 use crate::spec::base::ApicBase;

@@ -7,8 +7,9 @@
 //! [`Snapshot::timer_remaining`] with it.
 
 use super::Snapshot;
+use crate::config::{Config, Features};
 use crate::lint::has_remote_irr;
-use crate::local_apic::{Config, Features, LocalApic};
+use crate::local_apic::LocalApic;
 use crate::spec::base::ApicBase;
 use crate::spec::lvt::{LvtEntry, LvtSource};
 use crate::spec::register::Register;
@@ -38,17 +39,9 @@ mod offset {
     pub(super) const DIVIDE: usize = 0x3E0;
 }
 
-/// Where each entry of the local vector table is.
+/// Where an entry of the local vector table is.
 const fn of_lvt(source: LvtSource) -> usize {
-    match source {
-        LvtSource::Timer => 0x320,
-        LvtSource::Thermal => 0x330,
-        LvtSource::PerformanceCounter => 0x340,
-        LvtSource::Lint0 => 0x350,
-        LvtSource::Lint1 => 0x360,
-        LvtSource::Error => 0x370,
-        LvtSource::CorrectedMachineCheck => 0x2F0,
-    }
+    (source.register() as usize) << 4
 }
 
 /// A processor that does not wait to be started; its registers after power-up are any model's.
