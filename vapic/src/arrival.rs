@@ -70,7 +70,7 @@ impl LocalApic {
     /// Whether edge requests in a word of legal vectors become requests and nothing else.
     #[inline]
     fn takes_plainly(&mut self, index: u8) -> bool {
-        let taken = *self.requests.word_mut(index) | *self.level.word_mut(index);
+        let taken = *self.requests.word_mut(index) | *self.watched.word_mut(index);
         taken == 0 && self.spurious.enabled()
     }
 
@@ -152,7 +152,10 @@ impl LocalApic {
         let triggers = self.level.word_mut(index);
         match trigger {
             Trigger::Edge => *triggers &= !word,
-            Trigger::Level => *triggers |= word,
+            Trigger::Level => {
+                *triggers |= word;
+                *self.watched.word_mut(index) |= word;
+            }
         }
         for vector in arrived {
             let was_set = merged >> (vector & 63) & 1 != 0;

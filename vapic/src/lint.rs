@@ -109,6 +109,7 @@ impl LocalApic {
             && self.lint0_vector == 0;
         if asks && self.accept_local(entry.vector()) {
             self.level.insert(entry.vector());
+            self.watched.insert(entry.vector());
             self.lint0_vector = entry.vector();
         }
     }

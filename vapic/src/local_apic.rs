@@ -29,14 +29,15 @@ pub enum Raised {
     Init,
 }
 
-/// What the host must do after an access.
+/// What the host must do after an access; exhaustive, since a host must do all of it.
 // A tag of its own keeps the fields of one effect from overlapping those of another, so that they
 // all stay in processor registers where the host's handling is compiled into the access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[repr(u8)]
 pub enum Effect {
-    /// Nothing.
+    /// Nothing more: the timer may have been armed, so ask for [`LocalApic::deadline`] again, as after
+    /// any access.
     None,
     /// Deliver this message, see [`Router::deliver`](crate::Router::deliver).
     Send(InterruptMessage),
@@ -80,6 +81,9 @@ pub struct LocalApic {
     pub(crate) in_service: InService,
     pub(crate) requests: VectorSet,
     pub(crate) level: VectorSet,
+    /// Vectors whose end is more than leaving service: all in `level`, LINT0's, and for a while such as
+    /// were among these.
+    pub(crate) watched: VectorSet,
     pub(crate) command_low: u32,
     pub(crate) command_high: u32,
     pub(crate) spurious: SpuriousVector,
@@ -118,6 +122,7 @@ impl LocalApic {
             in_service: InService::default(),
             requests: VectorSet::EMPTY,
             level: VectorSet::EMPTY,
+            watched: VectorSet::EMPTY,
             command_low: 0,
             command_high: 0,
             spurious: SpuriousVector::RESET,
@@ -234,7 +239,8 @@ impl LocalApic {
     /// When the timer must be looked at, in ns, for its count or its TSC deadline; `None` while it can
     /// cause nothing.
     ///
-    /// Calling [`Self::advance`] earlier is harmless.
+    /// To be asked again after each access, drain, and write of the base, any of which may arm the
+    /// timer or stop it. Calling [`Self::advance`] earlier is harmless.
     #[must_use]
     #[inline]
     pub const fn deadline(&self) -> Option<u64> {

@@ -110,10 +110,8 @@ impl LocalApic {
         let Some(vector) = self.in_service.end() else {
             return Effect::None;
         };
-        let level = self.level.contains(vector);
-        // An edge on the vector that LINT0 waits for clears its trigger mode and not the wait.
-        let (vector, level) = if level || vector == self.lint0_vector {
-            self.end_level(vector, level)
+        let (vector, level) = if self.watched.contains(vector) {
+            self.end_watched(vector)
         } else {
             (vector, false)
         };
@@ -124,7 +122,12 @@ impl LocalApic {
     /// need not keep, and whether its end is broadcast.
     #[cold]
     #[inline(never)]
-    fn end_level(&mut self, vector: u8, level: bool) -> (u8, bool) {
+    fn end_watched(&mut self, vector: u8) -> (u8, bool) {
+        let level = self.level.contains(vector);
+        if !level {
+            self.watched.remove(vector);
+        }
+        // Also if an edge on the vector has cleared its trigger mode meanwhile.
         self.end_lint0(vector);
         (vector, level && !self.spurious.suppress_eoi_broadcast())
     }

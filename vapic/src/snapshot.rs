@@ -142,6 +142,7 @@ impl LocalApic {
             in_service,
             requests,
             level,
+            watched: _,
             command_low,
             command_high,
             spurious,
@@ -269,6 +270,10 @@ impl LocalApic {
         apic.spurious = SpuriousVector::from_bits(from.spurious);
         apic.requests = from.requests;
         apic.level = from.level;
+        apic.watched = from.level;
+        if let Some(vector) = from.lint0_vector {
+            apic.watched.insert(vector);
+        }
         apic.command_low = from.command as u32;
         apic.command_high = (from.command >> 32) as u32;
         apic.errors = Errors::restore(from.errors_visible, from.errors_collected);
