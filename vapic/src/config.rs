@@ -57,6 +57,9 @@ impl Config {
 
 /// What differs between models of processors; the guest learns it from CPUID, IA32_MCG_CAP and the
 /// version register.
+///
+/// Take what is not named from the default, as in `Features { tsc_deadline: true,
+/// ..Features::default() }`: a later version may know more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
     /// There is x2APIC mode (CPUID 1 ECX, bit 21).

@@ -32,6 +32,7 @@ pub struct PinState {
 
 /// Why a state is not one that an IOAPIC can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IoApicRefusal {
     /// The ID has more than four bits.
     Id(u8),

@@ -120,6 +120,10 @@ impl Snapshot {
     /// which are dropped, and gives a bootstrap processor LINT0 unmasked though its APIC is disabled by
     /// software, which masks every entry here. LINT0's remote IRR is taken to be of the entry's vector if
     /// that is requested or in service, and to be left over otherwise.
+    ///
+    /// The page's ID is not compared with anything: in xAPIC mode it is the one that the guest has
+    /// given, in x2APIC mode that of the [`Config`] it is restored with counts. Whoever has pages of
+    /// several processors sees to it that each goes with its own.
     #[must_use]
     pub fn from_page(page: &[u8; SIZE], base: u64) -> Self {
         let get = |offset: usize| {
