@@ -34,7 +34,7 @@ pub struct Arrivals {
     pub start_up_discarded: bool,
     /// An SMI is latched.
     pub smi: bool,
-    /// An external interrupt is latched.
+    /// An external interrupt arrived; it is latched unless the APIC is disabled by software.
     pub ext_int: bool,
     /// What an INIT overtook on its way.
     pub overtaken: Overtaken,
@@ -70,7 +70,7 @@ impl LocalApic {
     /// Whether edge requests in a word of legal vectors become requests and nothing else.
     #[inline]
     fn takes_plainly(&mut self, index: u8) -> bool {
-        let taken = *self.requests.word_mut(index) | *self.level.word_mut(index);
+        let taken = *self.requests.word_mut(index) | *self.watched.word_mut(index);
         taken == 0 && self.spurious.enabled()
     }
 
@@ -152,7 +152,10 @@ impl LocalApic {
         let triggers = self.level.word_mut(index);
         match trigger {
             Trigger::Edge => *triggers &= !word,
-            Trigger::Level => *triggers |= word,
+            Trigger::Level => {
+                *triggers |= word;
+                *self.watched.word_mut(index) |= word;
+            }
         }
         for vector in arrived {
             let was_set = merged >> (vector & 63) & 1 != 0;
@@ -180,7 +183,8 @@ impl LocalApic {
         let nmis = signals.nmis().min(2 - self.nmis);
         self.nmis += nmis;
         self.smi |= signals.smi();
-        self.ext_int |= signals.ext_int();
+        // Software-disabled, an APIC takes NMI, INIT, SMI and start-up alone (§4.7.2).
+        self.ext_int |= signals.ext_int() && self.spurious.enabled();
         Arrivals {
             nmis,
             nmis_merged: signals.nmis() - nmis,

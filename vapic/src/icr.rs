@@ -8,6 +8,9 @@ use crate::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger}
 
 impl LocalApic {
     /// The low half is written in xAPIC mode: the command goes out.
+    ///
+    /// Reserved bits have no effect and are kept, as in KVM (arch/x86/kvm/lapic.c,
+    /// `kvm_lapic_reg_write`).
     #[inline(always)]
     pub(crate) fn command_xapic(&mut self, low: u32) -> Effect {
         self.command_low = low & !STATUS;

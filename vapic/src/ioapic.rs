@@ -32,6 +32,13 @@
 //! [`IoApic::end_of_interrupt`] sends may arrive at that very APIC. No call of either calls the
 //! other.
 //!
+//! # Nobody takes it
+//!
+//! Remote IRR is set when an APIC accepts a level. The IOAPIC takes that for granted until the host
+//! says otherwise: [`IoApic::posted`] tells it to how many APICs a message went, if not to one, and
+//! [`IoApic::refused`] that one of them did not accept it. When none is left, remote IRR is clear
+//! again and the message is sent anew 10 ms later, as long as the line asks.
+//!
 //! # Interrupt storms
 //!
 //! A guest that ends a level-triggered interrupt without serving its device would be interrupted
@@ -245,7 +252,30 @@ impl IoApic {
         self.each(|pin| pin.end(vector, polarity, now))
     }
 
-    /// When an interrupt that the storm brake holds back is due, in ns.
+    /// The message that `pin` has just sent was posted to so many APICs, each of which may still
+    /// refuse it; unless this is called, the IOAPIC supposes one. Edges are lost where nobody takes
+    /// them.
+    pub fn posted(&mut self, pin: u8, targets: usize, now: u64) {
+        let polarity = self.config.polarity;
+        if let Some(pin) = self.pins.get_mut(usize::from(pin)) {
+            pin.posted(targets, polarity, now);
+        }
+    }
+
+    /// A Local APIC has refused a level-triggered `vector` that was posted to it: what
+    /// [`LocalApic::drain`](crate::LocalApic::drain) reports as
+    /// [`Disabled`](crate::Acceptance::Disabled) with [`Trigger::Level`](crate::spec::message::Trigger).
+    ///
+    /// Nothing is sent at once: ask for [`Self::deadline`].
+    pub fn refused(&mut self, vector: u8, now: u64) {
+        let polarity = self.config.polarity;
+        for pin in &mut self.pins {
+            pin.refuse(vector, polarity, now);
+        }
+    }
+
+    /// When an interrupt that is held back, by the storm brake or because no APIC took it, is due,
+    /// in ns.
     ///
     /// Calling [`Self::advance`] earlier is harmless.
     #[must_use]

@@ -66,16 +66,24 @@ impl LocalApic {
 
     /// Whether an 8259 asks for the processor: the host then has it acknowledged and injects the
     /// vector that it gives, past IRR, ISR and the processor priority.
+    ///
+    /// Never while the processor waits for a start-up IPI.
     #[must_use]
     pub const fn ext_int(&self) -> bool {
-        let entry = self.lvt.get(LvtSource::Lint0);
+        let asked =
+            self.ext_int || self.pin_asks_8259(Lint::Lint0) || self.pin_asks_8259(Lint::Lint1);
+        asked && !self.waiting_for_start_up
+    }
+
+    const fn pin_asks_8259(&self, lint: Lint) -> bool {
+        let entry = self.lvt.get(lint.source());
         let passes = match self.mode {
-            Mode::Disabled => true,
+            Mode::Disabled => matches!(lint, Lint::Lint0),
             Mode::Xapic | Mode::X2apic => {
                 matches!(entry.delivery(), DeliveryMode::ExtInt) && !entry.masked()
             }
         };
-        self.ext_int || self.lint_asserted[Lint::Lint0 as usize] && passes
+        self.lint_asserted[lint as usize] && passes
     }
 
     /// The external interrupt has been acknowledged: forgets one that came as a message.
@@ -101,11 +109,12 @@ impl LocalApic {
             && self.lint0_vector == 0;
         if asks && self.accept_local(entry.vector()) {
             self.level.insert(entry.vector());
+            self.watched.insert(entry.vector());
             self.lint0_vector = entry.vector();
         }
     }
 
-    /// A level-triggered vector has ended: it may have been LINT0's.
+    /// A vector has ended: it may have been LINT0's.
     #[cold]
     pub(crate) fn end_lint0(&mut self, vector: u8) {
         if vector == self.lint0_vector {

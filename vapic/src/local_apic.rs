@@ -5,6 +5,7 @@
 //! [`crate::priority`] accepts, acknowledges and ends, [`crate::arrival`] takes what the mailbox holds.
 
 use crate::GeneralProtection;
+use crate::config::Config;
 use crate::error::Errors;
 use crate::lvt::Lvt;
 use crate::mode::Mode;
@@ -14,73 +15,9 @@ use crate::spec::base::{ApicBase, DEFAULT_APIC_PAGE};
 use crate::spec::error::ErrorStatus;
 use crate::spec::lvt::LvtSource;
 use crate::spec::message::{DeliveryMode, InterruptMessage};
-use crate::spec::register::Register;
 use crate::spec::svr::SpuriousVector;
 use crate::timer::{NEVER, Timer};
 use crate::vector::{InService, VectorSet};
-
-/// What is fixed when a processor is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The initial APIC ID: 32 bits in x2APIC mode, of which xAPIC mode shows the lowest 8.
-    pub id: u32,
-    /// The processor starts by itself; all others wait for a start-up IPI.
-    pub bootstrap: bool,
-    /// MAXPHYADDR, the width of physical addresses in bits (CPUID 8000_0008H EAX, bits 7:0).
-    pub physical_bits: u8,
-    /// What differs between models of processors.
-    pub features: Features,
-}
-
-impl Config {
-    /// The register, if this model has it.
-    pub(crate) const fn register(&self, register: Option<Register>) -> Option<Register> {
-        match register {
-            Some(Register::Lvt(LvtSource::CorrectedMachineCheck))
-                if !self.features.corrected_machine_check =>
-            {
-                None
-            }
-            other => other,
-        }
-    }
-
-    /// The version register: version 0x14, the highest entry of the local vector table, and whether
-    /// EOI broadcasts can be suppressed (§4.8).
-    #[must_use]
-    pub const fn version(&self) -> u32 {
-        let Features {
-            tsc_deadline: _,
-            eoi_suppression,
-            corrected_machine_check,
-        } = self.features;
-        0x14 | (5 + corrected_machine_check as u32) << 16 | (eoi_suppression as u32) << 24
-    }
-}
-
-/// What differs between models of processors; the guest learns it from CPUID, IA32_MCG_CAP and the
-/// version register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Features {
-    /// The timer has TSC-deadline mode (CPUID 1 ECX, bit 24).
-    pub tsc_deadline: bool,
-    /// EOI broadcasts can be suppressed (version register, bit 24): offer it only with an IOAPIC
-    /// that has an EOI register, else level interrupts never end.
-    pub eoi_suppression: bool,
-    /// There is an entry for corrected machine checks (IA32_MCG_CAP, bit 10).
-    pub corrected_machine_check: bool,
-}
-
-impl Default for Features {
-    /// Corrected machine checks alone: what needs nothing of the host.
-    fn default() -> Self {
-        Self {
-            tsc_deadline: false,
-            eoi_suppression: false,
-            corrected_machine_check: true,
-        }
-    }
-}
 
 /// What a local source asks of the host beyond the APIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,18 +25,19 @@ impl Default for Features {
 pub enum Raised {
     /// Nothing: the APIC holds what there is to deliver.
     Nothing,
-    /// INIT: the APIC has been reset; reset the processor as for [`Arrivals::init`](crate::Arrivals).
+    /// INIT, which pins alone have: the APIC has been reset; reset the processor as for [`Arrivals::init`](crate::Arrivals).
     Init,
 }
 
-/// What the host must do after an access.
+/// What the host must do after an access; exhaustive, since a host must do all of it.
 // A tag of its own keeps the fields of one effect from overlapping those of another, so that they
 // all stay in processor registers where the host's handling is compiled into the access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 #[repr(u8)]
 pub enum Effect {
-    /// Nothing.
+    /// Nothing more: the timer may have been armed, so ask for [`LocalApic::deadline`] again, as after
+    /// any access.
     None,
     /// Deliver this message, see [`Router::deliver`](crate::Router::deliver).
     Send(InterruptMessage),
@@ -143,6 +81,9 @@ pub struct LocalApic {
     pub(crate) in_service: InService,
     pub(crate) requests: VectorSet,
     pub(crate) level: VectorSet,
+    /// Vectors whose end is more than leaving service: all in `level`, LINT0's, and for a while such as
+    /// were among these.
+    pub(crate) watched: VectorSet,
     pub(crate) command_low: u32,
     pub(crate) command_high: u32,
     pub(crate) spurious: SpuriousVector,
@@ -181,6 +122,7 @@ impl LocalApic {
             in_service: InService::default(),
             requests: VectorSet::EMPTY,
             level: VectorSet::EMPTY,
+            watched: VectorSet::EMPTY,
             command_low: 0,
             command_high: 0,
             spurious: SpuriousVector::RESET,
@@ -203,13 +145,15 @@ impl LocalApic {
 
     /// Back to the state after INIT: all registers but the ID, the base and so the mode (§4.7.3).
     ///
-    /// An application processor then waits for a start-up IPI; the bootstrap processor starts over.
+    /// The processor looks at its BSP flag as it is now ("MP initialization", SDM 3A): with it, it
+    /// starts over, without it waits for a start-up IPI.
     pub(crate) fn init(&mut self) {
         *self = Self {
             xapic_id: self.xapic_id,
             base: self.base,
             mode: self.mode,
             lint_asserted: self.lint_asserted,
+            waiting_for_start_up: !self.base.bootstrap(),
             ..Self::new(self.config)
         };
     }
@@ -266,13 +210,13 @@ impl LocalApic {
     ///
     /// # Errors
     ///
-    /// #GP for reserved bits, for EXTD without EN, and for the moves that §12.5 forbids.
+    /// #GP for reserved bits, for EXTD without EN or without x2APIC mode, and for the moves that §12.5 forbids.
     pub fn write_base(&mut self, value: u64) -> Result<Effect, GeneralProtection> {
         if value & ApicBase::reserved_mask(self.config.physical_bits) != 0 {
             return Err(GeneralProtection);
         }
         let base = ApicBase::from_bits(value);
-        let mode = Mode::of(base)?;
+        let mode = self.config.mode_of(base)?;
         if !self.mode.may_become(mode) {
             return Err(GeneralProtection);
         }
@@ -295,7 +239,8 @@ impl LocalApic {
     /// When the timer must be looked at, in ns, for its count or its TSC deadline; `None` while it can
     /// cause nothing.
     ///
-    /// Calling [`Self::advance`] earlier is harmless.
+    /// To be asked again after each access, drain, and write of the base, any of which may arm the
+    /// timer or stop it. Calling [`Self::advance`] earlier is harmless.
     #[must_use]
     #[inline]
     pub const fn deadline(&self) -> Option<u64> {
@@ -328,9 +273,8 @@ impl LocalApic {
     /// [`Self::set_lint`].
     pub fn raise(&mut self, source: LvtSource) -> Raised {
         let entry = self.lvt.get(source);
-        let absent = source == LvtSource::CorrectedMachineCheck
-            && !self.config.features.corrected_machine_check;
-        if entry.masked() || absent {
+        // One that this model does not have is masked for ever.
+        if entry.masked() {
             return Raised::Nothing;
         }
         if source == LvtSource::PerformanceCounter {
@@ -343,12 +287,16 @@ impl LocalApic {
             }
             DeliveryMode::Nmi => self.latch_nmi(),
             DeliveryMode::Smi => self.smi = true,
-            DeliveryMode::ExtInt => self.ext_int = true,
-            DeliveryMode::Init => {
+            DeliveryMode::Init if source.is_pin() => {
                 self.init();
                 return Raised::Init;
             }
-            DeliveryMode::LowestPriority | DeliveryMode::RemoteRead | DeliveryMode::StartUp => {}
+            // An ExtINT pin is a level, see [`Self::ext_int`]; other entries have neither of the two.
+            DeliveryMode::ExtInt
+            | DeliveryMode::Init
+            | DeliveryMode::LowestPriority
+            | DeliveryMode::RemoteRead
+            | DeliveryMode::StartUp => {}
         }
         Raised::Nothing
     }

@@ -110,21 +110,26 @@ impl LocalApic {
         let Some(vector) = self.in_service.end() else {
             return Effect::None;
         };
-        let (vector, level) = if self.level.contains(vector) {
-            self.end_level(vector)
+        let (vector, level) = if self.watched.contains(vector) {
+            self.end_watched(vector)
         } else {
             (vector, false)
         };
         Effect::Ended { vector, level }
     }
 
-    /// A level-triggered vector has ended: the vector once more, which the caller then need not
-    /// keep, and whether its end is broadcast.
+    /// A level-triggered vector has ended, or LINT0's: the vector once more, which the caller then
+    /// need not keep, and whether its end is broadcast.
     #[cold]
     #[inline(never)]
-    fn end_level(&mut self, vector: u8) -> (u8, bool) {
+    fn end_watched(&mut self, vector: u8) -> (u8, bool) {
+        let level = self.level.contains(vector);
+        if !level {
+            self.watched.remove(vector);
+        }
+        // Also if an edge on the vector has cleared its trigger mode meanwhile.
         self.end_lint0(vector);
-        (vector, !self.spurious.suppress_eoi_broadcast())
+        (vector, level && !self.spurious.suppress_eoi_broadcast())
     }
 
     /// The task-priority class, as CR8 shows it.

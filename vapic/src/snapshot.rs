@@ -6,9 +6,10 @@
 
 pub mod page;
 
+use crate::config::Config;
 use crate::error::Errors;
 use crate::lint::has_remote_irr;
-use crate::local_apic::{Config, LocalApic};
+use crate::local_apic::LocalApic;
 use crate::mode::Mode;
 use crate::priority::TaskPriority;
 use crate::spec::base::ApicBase;
@@ -73,18 +74,23 @@ pub struct Snapshot {
 
 /// Why a snapshot cannot be restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SnapshotRefusal {
-    /// IA32_APIC_BASE has reserved bits set, or EXTD without EN.
+    /// IA32_APIC_BASE has reserved bits set, EXTD without EN, or EXTD where there is no x2APIC mode.
     Base,
-    /// The bootstrap processor never waits for a start-up IPI.
+    /// A processor with the BSP flag in its IA32_APIC_BASE never waits for a start-up IPI.
     BootstrapWaits,
+    /// A processor waits for a start-up IPI and its APIC is enabled by software or holds vectors: INIT
+    /// has left neither.
+    WaitingApic,
     /// A register has bits set that the processor does not have.
     ReservedBits,
-    /// IRR, ISR, TMR or LINT0's remote IRR holds a vector below 16.
+    /// IRR, ISR or TMR holds a vector below 16.
     IllegalVector,
     /// Two vectors of one priority class are in service.
     Nesting,
-    /// LINT0's entry has a remote IRR and there is no vector for it, or the other way round.
+    /// LINT0's entry has a remote IRR and there is no vector for it, or the other way round, or the
+    /// vector is neither requested nor in service.
     RemoteIrr,
     /// An entry is unmasked while the APIC is software-disabled.
     Unmasked,
@@ -101,6 +107,7 @@ impl core::fmt::Display for SnapshotRefusal {
         f.write_str(match self {
             Self::Base => "IA32_APIC_BASE is no value that a processor can hold",
             Self::BootstrapWaits => "the bootstrap processor cannot wait for a start-up IPI",
+            Self::WaitingApic => "the APIC of a processor that waits for a start-up IPI is in use",
             Self::ReservedBits => "a register has reserved bits set",
             Self::IllegalVector => "a vector below 16 is requested or in service",
             Self::Nesting => "two vectors of one priority class are in service",
@@ -135,6 +142,7 @@ impl LocalApic {
             in_service,
             requests,
             level,
+            watched: _,
             command_low,
             command_high,
             spurious,
@@ -197,9 +205,17 @@ impl LocalApic {
             return Err(SnapshotRefusal::Base);
         }
         apic.base = ApicBase::from_bits(from.base);
-        apic.mode = Mode::of(apic.base).map_err(|_| SnapshotRefusal::Base)?;
-        if config.bootstrap && from.waiting_for_start_up {
+        apic.mode = config
+            .mode_of(apic.base)
+            .map_err(|_| SnapshotRefusal::Base)?;
+        if apic.base.bootstrap() && from.waiting_for_start_up {
             return Err(SnapshotRefusal::BootstrapWaits);
+        }
+        let in_use = SpuriousVector::from_bits(from.spurious).enabled()
+            || !from.requests.is_empty()
+            || !from.in_service.is_empty();
+        if from.waiting_for_start_up && in_use {
+            return Err(SnapshotRefusal::WaitingApic);
         }
         let upper_command = match apic.mode {
             Mode::Xapic | Mode::Disabled => 0xFF_FFFF,
@@ -215,7 +231,10 @@ impl LocalApic {
             return Err(SnapshotRefusal::ReservedBits);
         }
         for (source, &entry) in LvtSource::ALL.into_iter().zip(&from.lvt) {
-            if entry & apic.reserved_lvt(source, 0) != 0 {
+            let absent = source == LvtSource::CorrectedMachineCheck
+                && !config.features.corrected_machine_check
+                && entry != LvtEntry::RESET.into_bits();
+            if absent || entry & apic.reserved_lvt(source, 0) != 0 {
                 return Err(SnapshotRefusal::ReservedBits);
             }
             let entry = LvtEntry::from_bits(entry);
@@ -228,12 +247,15 @@ impl LocalApic {
             *apic.lvt.get_mut(source) = entry.with_remote_irr(false);
         }
         let remote_irr = LvtEntry::from_bits(from.lvt[LvtSource::Lint0 as usize]).remote_irr();
-        if remote_irr != from.lint0_vector.is_some() {
+        let is_under_way =
+            |vector| from.requests.contains(vector) || from.in_service.contains(vector);
+        if remote_irr != from.lint0_vector.is_some() || !from.lint0_vector.is_none_or(is_under_way)
+        {
             return Err(SnapshotRefusal::RemoteIrr);
         }
         let legal = |set: &VectorSet| set.iter().all(|vector| vector >= 16);
         let sets = [&from.requests, &from.in_service, &from.level];
-        if !sets.into_iter().all(legal) || from.lint0_vector.is_some_and(|vector| vector < 16) {
+        if !sets.into_iter().all(legal) {
             return Err(SnapshotRefusal::IllegalVector);
         }
         apic.in_service = InService::from_set(&from.in_service).ok_or(SnapshotRefusal::Nesting)?;
@@ -248,6 +270,10 @@ impl LocalApic {
         apic.spurious = SpuriousVector::from_bits(from.spurious);
         apic.requests = from.requests;
         apic.level = from.level;
+        apic.watched = from.level;
+        if let Some(vector) = from.lint0_vector {
+            apic.watched.insert(vector);
+        }
         apic.command_low = from.command as u32;
         apic.command_high = (from.command >> 32) as u32;
         apic.errors = Errors::restore(from.errors_visible, from.errors_collected);

@@ -161,6 +161,10 @@ impl Timer {
     /// Changes the divisor: what has elapsed elapsed at the old rate, what remains counts at the new.
     #[inline(never)]
     pub(crate) fn set_divide(&mut self, divide: u32, now: u64) {
+        if divide & 0xB == self.divide {
+            // A tick that has begun would begin again.
+            return;
+        }
         let remaining = self.current(now);
         self.divide = divide & 0xB;
         self.shift = Self::shift(divide);

@@ -15,7 +15,7 @@ const TPR: u32 = 0x808;
 const SELF_IPI: u32 = 0x83F;
 
 impl LocalApic {
-    /// The guest writes an MSR of the x2APIC range.
+    /// The guest writes an MSR of the x2APIC range at `now`, in ns, see [Time](crate#time).
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl LocalApic {
         self.write_msr_register(msr, value, now)
     }
 
-    /// The guest reads an MSR of the x2APIC range.
+    /// The guest reads an MSR of the x2APIC range at `now`, in ns, see [Time](crate#time).
     ///
     /// # Errors
     ///

@@ -12,7 +12,8 @@ use crate::spec::register::Register;
 impl LocalApic {
     /// The guest writes to the APIC page.
     ///
-    /// Anything but an aligned 32-bit write is dropped, as are all writes outside xAPIC mode.
+    /// Anything but an aligned 32-bit write is dropped, as are all writes outside xAPIC mode. `now` is
+    /// in ns, see [Time](crate#time).
     #[inline(always)]
     pub fn write_page(&mut self, offset: u32, data: &[u8], now: u64) -> Effect {
         let Ok(value) = <[u8; 4]>::try_from(data).map(u32::from_le_bytes) else {
@@ -85,7 +86,8 @@ impl LocalApic {
     /// The guest reads from the APIC page; `data` receives the bytes.
     ///
     /// A read inside a register's four bytes returns them; the padding between registers reads as
-    /// zero, and the whole page as all ones outside xAPIC mode, where nothing claims it.
+    /// zero, and the whole page as all ones outside xAPIC mode, where nothing claims it. `now` is in
+    /// ns, see [Time](crate#time).
     #[inline]
     pub fn read_page(&mut self, offset: u32, data: &mut [u8], now: u64) {
         if self.mode != Mode::Xapic {

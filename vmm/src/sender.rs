@@ -36,9 +36,9 @@ impl Sender {
         &self.fabric
     }
 
-    /// Posts the message to every target and kicks it.
+    /// Posts the message to every target and kicks it; returns how many there are.
     #[inline]
-    pub fn send(&mut self, message: &InterruptMessage, ledger: &mut Ledger, now: Tsc) {
+    pub fn send(&mut self, message: &InterruptMessage, ledger: &mut Ledger, now: Tsc) -> usize {
         let Self {
             fabric,
             router,
@@ -46,15 +46,18 @@ impl Sender {
             own,
         } = self;
         let id = ledger.sent(message, now);
+        let mut targets = 0;
         router.for_each_target(message, |target| {
             let Some(mailbox) = fabric.mailbox(target) else {
                 return;
             };
+            targets += 1;
             ledger.sending(target, message, id);
             ledger.posted(target, message, id, mailbox.post(message));
             if Some(target) != *own {
                 ledger.kicked(target, id, seats.kick(target));
             }
         });
+        targets
     }
 }

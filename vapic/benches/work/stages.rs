@@ -83,7 +83,7 @@ fn take(machine: &mut Machine) {
     if let Some(mailbox) = machine.fabric.mailbox(TARGET) {
         let taken = &mut machine.taken;
         let arrivals = machine.target.drain(mailbox, |vector, _, acceptance| {
-            *taken = (vector, acceptance)
+            *taken = (vector, acceptance);
         });
         if arrivals.is_some() {
             machine.read = u64::MAX;

@@ -313,6 +313,7 @@ impl Model {
             bootstrap,
             physical_bits: self.physical_bits,
             features: Features {
+                x2apic: true,
                 tsc_deadline: self.tsc_deadline,
                 eoi_suppression: self.eoi_suppression,
                 corrected_machine_check: self.corrected_machine_check,

@@ -1,7 +1,7 @@
 //! One interrupt input: its line, its entry of the redirection table, and when it sends.
 //!
 //! Between any two calls this holds: a pin that acts by level, is asserted and may send either has
-//! sent (its remote IRR is set) or is held back by the storm brake.
+//! sent (its remote IRR is set) or is held back, by the storm brake or because nobody took it.
 
 use super::Polarity;
 use super::state::PinState;
@@ -11,8 +11,8 @@ use crate::spec::msi::MsiFormat;
 /// Ends without a change of the line after which the next interrupt of a pin waits.
 pub(super) const STORM_ENDS: u32 = 10_000;
 
-/// How long it waits, in ns.
-pub(super) const STORM_PAUSE: u64 = 10_000_000;
+/// How long it waits, in ns; and so does one that no APIC accepted, until it is tried again.
+pub(super) const PAUSE: u64 = 10_000_000;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pin {
@@ -22,8 +22,10 @@ pub(super) struct Pin {
     line: bool,
     /// Ends in a row that found the line still asserted.
     ends: u32,
-    /// The storm brake: nothing is sent before this moment, in ns.
+    /// Nothing is sent before this moment, in ns.
     held_until: Option<u64>,
+    /// APICs that the last level was posted to and that have not refused it.
+    takers: usize,
 }
 
 impl Pin {
@@ -32,6 +34,7 @@ impl Pin {
         line: false,
         ends: 0,
         held_until: None,
+        takers: 0,
     };
 
     /// The entry as it reads.
@@ -99,9 +102,36 @@ impl Pin {
         self.ends += 1;
         if self.ends == STORM_ENDS {
             self.ends = 0;
-            self.held_until = Some(now.saturating_add(STORM_PAUSE));
+            self.held_until = Some(now.saturating_add(PAUSE));
         }
         self.advance(polarity, now)
+    }
+
+    /// What the pin has just sent was posted to so many APICs.
+    pub(super) fn posted(&mut self, targets: usize, polarity: Polarity, now: u64) {
+        if self.entry.remote_irr() {
+            self.takers = targets;
+            self.hold_what_nobody_takes(polarity, now);
+        }
+    }
+
+    /// An APIC has refused a level on `vector`.
+    pub(super) fn refuse(&mut self, vector: u8, polarity: Polarity, now: u64) {
+        if self.entry.remote_irr() && self.entry.vector() == vector {
+            self.takers = self.takers.saturating_sub(1);
+            self.hold_what_nobody_takes(polarity, now);
+        }
+    }
+
+    /// Remote IRR is set by acceptance: without, the message waits to be sent again.
+    fn hold_what_nobody_takes(&mut self, polarity: Polarity, now: u64) {
+        if self.takers > 0 {
+            return;
+        }
+        self.entry.set_remote_irr(false);
+        if self.is_asserted_level(polarity) {
+            self.held_until = Some(now.saturating_add(PAUSE));
+        }
     }
 
     /// Time reaches `now`, in ns. Whether an interrupt is sent.
@@ -129,6 +159,7 @@ impl Pin {
             && self.held_until.is_none();
         if sends {
             self.entry.set_remote_irr(true);
+            self.takers = 1;
         }
         sends
     }
@@ -144,13 +175,14 @@ impl Pin {
             line,
             ends,
             held_until,
+            takers: _,
         } = *self;
         PinState {
             entry: entry.into_bits(),
             line,
             ends,
             // A clock that ran backwards must not make a pause that no brake orders.
-            pause: held_until.map(|moment| moment.saturating_sub(now).min(STORM_PAUSE)),
+            pause: held_until.map(|moment| moment.saturating_sub(now).min(PAUSE)),
         }
     }
 
@@ -167,6 +199,7 @@ impl Pin {
             line,
             ends,
             held_until: pause.map(|pause| now.saturating_add(pause)),
+            takers: 1,
         }
     }
 }

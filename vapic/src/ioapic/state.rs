@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::pin::{Pin, STORM_ENDS, STORM_PAUSE};
+use super::pin::{PAUSE, Pin, STORM_ENDS};
 use super::{IoApic, IoApicConfig, Pins};
 use crate::spec::ioapic::{PINS, RedirectionEntry};
 
@@ -26,12 +26,13 @@ pub struct PinState {
     pub line: bool,
     /// Storm brake: ends in a row that found the line still asserted.
     pub ends: u32,
-    /// Storm brake: for how many ns nothing is sent yet.
+    /// For how many ns nothing is sent yet, for the storm brake or because no APIC took the last.
     pub pause: Option<u64>,
 }
 
 /// Why a state is not one that an IOAPIC can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IoApicRefusal {
     /// The ID has more than four bits.
     Id(u8),
@@ -73,7 +74,7 @@ impl PinState {
         }
         let counts = self.ends > 0 || self.pause.is_some();
         let storms = Pin::restore(self, 0).is_asserted_level(config.polarity);
-        let in_range = self.ends < STORM_ENDS && self.pause.unwrap_or(0) <= STORM_PAUSE;
+        let in_range = self.ends < STORM_ENDS && self.pause.unwrap_or(0) <= PAUSE;
         let waits_and_sent = self.pause.is_some() && entry.remote_irr();
         if counts && !storms || !in_range || waits_and_sent {
             return Err(IoApicRefusal::Storm(pin));

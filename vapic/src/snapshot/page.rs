@@ -7,11 +7,13 @@
 //! [`Snapshot::timer_remaining`] with it.
 
 use super::Snapshot;
+use crate::config::{Config, Features};
 use crate::lint::has_remote_irr;
-use crate::local_apic::{Config, Features, LocalApic};
+use crate::local_apic::LocalApic;
 use crate::spec::base::ApicBase;
 use crate::spec::lvt::{LvtEntry, LvtSource};
 use crate::spec::register::Register;
+use crate::spec::svr::SpuriousVector;
 use crate::timer::Timer;
 use crate::vector::VectorSet;
 
@@ -37,17 +39,9 @@ mod offset {
     pub(super) const DIVIDE: usize = 0x3E0;
 }
 
-/// Where each entry of the local vector table is.
+/// Where an entry of the local vector table is.
 const fn of_lvt(source: LvtSource) -> usize {
-    match source {
-        LvtSource::Timer => 0x320,
-        LvtSource::Thermal => 0x330,
-        LvtSource::PerformanceCounter => 0x340,
-        LvtSource::Lint0 => 0x350,
-        LvtSource::Lint1 => 0x360,
-        LvtSource::Error => 0x370,
-        LvtSource::CorrectedMachineCheck => 0x2F0,
-    }
+    (source.register() as usize) << 4
 }
 
 /// A processor that does not wait to be started; its registers after power-up are any model's.
@@ -56,6 +50,7 @@ const RUNNING: Config = Config {
     bootstrap: true,
     physical_bits: 52,
     features: Features {
+        x2apic: true,
         tsc_deadline: false,
         eoi_suppression: false,
         corrected_machine_check: true,
@@ -121,8 +116,14 @@ impl Snapshot {
     ///
     /// KVM lets a guest set status bits of the ICR and of the local vector table, and keeps the
     /// registers of an APIC that is globally disabled; an APIC that is true to the manual has
-    /// neither, so they are left behind. LINT0's remote IRR is taken to be of the entry's vector if
+    /// neither, so they are left behind. It also requests vectors below 16 that it never delivers,
+    /// which are dropped, and gives a bootstrap processor LINT0 unmasked though its APIC is disabled by
+    /// software, which masks every entry here. LINT0's remote IRR is taken to be of the entry's vector if
     /// that is requested or in service, and to be left over otherwise.
+    ///
+    /// The page's ID is not compared with anything: in xAPIC mode it is the one that the guest has
+    /// given, in x2APIC mode that of the [`Config`] it is restored with counts. Whoever has pages of
+    /// several processors sees to it that each goes with its own.
     #[must_use]
     pub fn from_page(page: &[u8; SIZE], base: u64) -> Self {
         let get = |offset: usize| {
@@ -151,7 +152,15 @@ impl Snapshot {
             ticks => ticks,
         };
         let remaining = u64::from(ticks) << Timer::shift(divide);
-        let [requests, in_service, level] = [offset::IRR, offset::ISR, offset::TMR].map(vectors);
+        let in_service = vectors(offset::ISR);
+        let [requests, level] = [offset::IRR, offset::TMR].map(|first| {
+            let mut set = vectors(first);
+            (0..16).for_each(|illegal| set.remove(illegal));
+            set
+        });
+        let [_, _, last_entry, _] = get(offset::VERSION).to_le_bytes();
+        let spurious = get(offset::SVR);
+        let software_enabled = SpuriousVector::from_bits(spurious).enabled();
         let lint0 = LvtEntry::from_bits(get(of_lvt(LvtSource::Lint0)));
         let lint0_vector = (lint0.remote_irr() && has_remote_irr(LvtSource::Lint0, lint0))
             .then_some(lint0.vector())
@@ -167,16 +176,22 @@ impl Snapshot {
             logical_id: if x2apic { 0 } else { top(offset::LDR) },
             destination_format: top(offset::DFR) >> 4,
             task_priority,
-            spurious: get(offset::SVR),
+            spurious,
             requests,
             in_service,
             level,
             command: u64::from(get(offset::ICR2)) << 32 | u64::from(get(offset::ICR) & !(1 << 12)),
             lvt: LvtSource::ALL.map(|source| {
+                if source as u8 > last_entry {
+                    return LvtEntry::RESET.into_bits();
+                }
                 let entry = LvtEntry::from_bits(get(of_lvt(source)) & !source.read_only());
                 let is_lint0 = source == LvtSource::Lint0;
                 let remote_irr = is_lint0 && lint0_vector.is_some();
-                entry.with_remote_irr(remote_irr).into_bits()
+                entry
+                    .with_remote_irr(remote_irr)
+                    .with_masked(entry.masked() || !software_enabled)
+                    .into_bits()
             }),
             timer_initial: if timer.tsc_deadline() { 0 } else { initial },
             timer_divide: divide,

@@ -78,6 +78,26 @@ impl LvtSource {
         Self::CorrectedMachineCheck,
     ];
 
+    /// Number of the entry's register: page offset divided by 16, MSR minus 0x800.
+    #[must_use]
+    pub const fn register(self) -> u32 {
+        match self {
+            Self::CorrectedMachineCheck => 0x2F,
+            Self::Timer
+            | Self::Thermal
+            | Self::PerformanceCounter
+            | Self::Lint0
+            | Self::Lint1
+            | Self::Error => 0x32 + self as u32,
+        }
+    }
+
+    /// LINT0 or LINT1, whose entries alone can deliver INIT and ExtINT (§5.1).
+    #[must_use]
+    pub const fn is_pin(self) -> bool {
+        matches!(self, Self::Lint0 | Self::Lint1)
+    }
+
     /// Bits of the entry that a guest can set; the rest are reserved or read-only.
     #[must_use]
     pub const fn writable(self) -> u32 {

@@ -107,3 +107,16 @@ impl Register {
         Self::from_index(msr.wrapping_sub(X2APIC_MSR_FIRST))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_of_the_local_vector_table_knows_its_register() {
+        for source in LvtSource::ALL {
+            let register = Register::from_index(source.register());
+            assert_eq!(register, Some(Register::Lvt(source)));
+        }
+    }
+}

@@ -1,12 +1,14 @@
 //! What differs between models of processors.
 
+use vapic::snapshot::SnapshotRefusal;
 use vapic::spec::lvt::LvtSource;
-use vapic::{Features, GeneralProtection};
+use vapic::{Config, Features, GeneralProtection, LocalApic};
 
 use crate::driver::register::*;
 use crate::driver::{DOORS, Door, Machine};
 
 const PLAIN: Features = Features {
+    x2apic: true,
     tsc_deadline: false,
     eoi_suppression: false,
     corrected_machine_check: false,
@@ -94,4 +96,28 @@ fn a_counter_overflow_masks_its_entry() {
         machine.end(0);
         assert_eq!(machine.take(0), None);
     }
+}
+
+#[test]
+fn x2apic_mode_cannot_be_entered_where_it_does_not_exist() {
+    let config = Config {
+        id: 0,
+        bootstrap: true,
+        physical_bits: 46,
+        features: Features {
+            x2apic: false,
+            ..PLAIN
+        },
+    };
+    let mut apic = LocalApic::new(config);
+    let base = apic.base();
+    let extended = base.with_x2apic(true).into_bits();
+    assert_eq!(apic.write_base(extended), Err(GeneralProtection));
+    assert_eq!(apic.base(), base);
+    let mut saved = apic.save(0);
+    saved.base = extended;
+    assert_eq!(
+        LocalApic::restore(config, &saved, 0).err(),
+        Some(SnapshotRefusal::Base)
+    );
 }

@@ -85,6 +85,26 @@ fn the_end_of_the_accepted_vector_clears_the_remote_irr_whatever_the_entry_says(
 }
 
 #[test]
+fn an_edge_on_the_accepted_vector_leaves_the_end_to_clear_the_remote_irr() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        machine.write(0, LVT_LINT0, LEVEL | 0x50);
+        pin(&mut machine, Lint::Lint0, true);
+        assert_eq!(machine.take(0), Some(0x50));
+        // It takes the place of the trigger mode.
+        machine.interrupt(0, 0x50);
+        machine.drain(0);
+        machine.end(0);
+        assert_eq!(machine.ended, [(0x50, false)]);
+        assert_eq!(machine.take(0), Some(0x50), "the edge and the level");
+        pin(&mut machine, Lint::Lint0, false);
+        machine.end(0);
+        assert_eq!(machine.read(0, LVT_LINT0), LEVEL | 0x50);
+        assert_eq!(machine.take(0), None);
+    }
+}
+
+#[test]
 fn a_masked_level_is_looked_at_when_it_is_unmasked() {
     let mut machine = Machine::new(Door::Page, 1);
     machine.write(0, LVT_LINT0, MASKED | LEVEL | 0x50);
@@ -151,18 +171,54 @@ fn init_resets_and_is_told() {
 #[test]
 fn ext_int_is_a_level_that_passes_an_unmasked_entry() {
     for door in DOORS {
-        let mut machine = Machine::new(door, 1);
-        machine.write(0, LVT_LINT0, MASKED | EXT_INT);
-        pin(&mut machine, Lint::Lint0, true);
-        assert!(!machine.apics[0].ext_int());
-        machine.write(0, LVT_LINT0, EXT_INT);
-        assert!(machine.apics[0].ext_int());
-        machine.apics[0].end_ext_int();
-        assert!(machine.apics[0].ext_int(), "as long as the 8259 asks");
-        assert_eq!(machine.take(0), None, "it is no request of the APIC");
-        pin(&mut machine, Lint::Lint0, false);
-        assert!(!machine.apics[0].ext_int());
+        for (lint, register) in [(Lint::Lint0, LVT_LINT0), (Lint::Lint1, LVT_LINT1)] {
+            let mut machine = Machine::new(door, 1);
+            machine.write(0, register, MASKED | EXT_INT);
+            pin(&mut machine, lint, true);
+            assert!(!machine.apics[0].ext_int());
+            machine.write(0, register, EXT_INT);
+            assert!(machine.apics[0].ext_int());
+            machine.apics[0].end_ext_int();
+            assert!(machine.apics[0].ext_int(), "as long as the 8259 asks");
+            assert_eq!(machine.take(0), None, "it is no request of the APIC");
+            pin(&mut machine, lint, false);
+            assert!(!machine.apics[0].ext_int());
+        }
     }
+}
+
+#[test]
+fn a_processor_that_waits_takes_no_ext_int() {
+    let mut machine = Machine::at_power_up(2);
+    let base = machine.apics[1].base().with_enabled(false);
+    machine.write_base(1, base.into_bits()).unwrap();
+    let _ = machine.apics[1].set_lint(Lint::Lint0, true);
+    assert!(machine.apics[1].is_waiting_for_start_up());
+    assert!(!machine.apics[1].ext_int());
+}
+
+#[test]
+fn init_leaves_the_wires_as_they_are() {
+    let mut machine = Machine::new(Door::Page, 1);
+    pin(&mut machine, Lint::Lint0, true);
+    machine.send(0, 0, INIT);
+    machine.drain(0);
+    machine.write(0, SVR, 0x1FF);
+    machine.write(0, LVT_LINT0, LEVEL | 0x50);
+    assert_eq!(machine.take(0), Some(0x50), "nobody has lowered the pin");
+}
+
+#[test]
+fn disabling_leaves_the_wires_as_they_are() {
+    let mut machine = Machine::new(Door::Page, 1);
+    pin(&mut machine, Lint::Lint0, true);
+    for enabled in [false, true] {
+        let base = machine.apics[0].base().with_enabled(enabled);
+        machine.write_base(0, base.into_bits()).unwrap();
+    }
+    machine.write(0, SVR, 0x1FF);
+    machine.write(0, LVT_LINT0, EXT_INT);
+    assert!(machine.apics[0].ext_int());
 }
 
 #[test]

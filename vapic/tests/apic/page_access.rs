@@ -91,6 +91,16 @@ fn a_read_of_eoi_ends_nothing() {
 }
 
 #[test]
+fn a_write_of_rrd_ends_nothing() {
+    let mut machine = Machine::new(Door::Page, 1);
+    machine.interrupt(0, 0x40);
+    assert_eq!(machine.take(0), Some(0x40));
+    machine.write(0, RRD, 0);
+    assert_eq!(machine.apics[0].in_service(), Some(0x40));
+    assert_eq!(machine.ended, []);
+}
+
+#[test]
 fn any_value_ends_in_xapic_mode() {
     let mut machine = Machine::new(Door::Page, 1);
     machine.interrupt(0, 0x40);

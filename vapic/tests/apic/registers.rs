@@ -142,6 +142,15 @@ fn the_command_reads_back_idle() {
 }
 
 #[test]
+fn the_command_keeps_reserved_bits_on_the_page() {
+    let mut machine = Machine::new(Door::Page, 2);
+    machine.write(0, ICR2, 1 << 24);
+    machine.write(0, ICR, 0xFFF3_2040);
+    assert_eq!(machine.read(0, ICR), 0xFFF3_2040);
+    assert_eq!(machine.take(1), Some(0x40), "they have no effect");
+}
+
+#[test]
 fn irr_isr_and_tmr_show_each_vector_in_its_place() {
     for door in DOORS {
         for vector in 16..=u8::MAX {

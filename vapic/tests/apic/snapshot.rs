@@ -11,6 +11,7 @@ const CONFIG: Config = Config {
     bootstrap: true,
     physical_bits: 46,
     features: Features {
+        x2apic: true,
         tsc_deadline: true,
         eoi_suppression: false,
         corrected_machine_check: true,
@@ -121,8 +122,14 @@ fn a_processor_that_waits_goes_on_waiting() {
             .unwrap()
             .is_waiting_for_start_up()
     );
+    // It is the flag that decides, and a guest may have cleared it.
+    assert!(LocalApic::restore(CONFIG, &saved, 0).is_ok());
+    let bad = Snapshot {
+        base: saved.base | 1 << 8,
+        ..saved
+    };
     assert_eq!(
-        LocalApic::restore(CONFIG, &saved, 0).err(),
+        LocalApic::restore(config, &bad, 0).err(),
         Some(SnapshotRefusal::BootstrapWaits)
     );
 }
@@ -178,10 +185,21 @@ fn what_no_apic_can_hold_is_refused() {
     // A remote IRR without a vector, a vector without a remote IRR, and one that no APIC accepts.
     refuse(|s| s.lint0_vector = None, SnapshotRefusal::RemoteIrr);
     refuse(|s| s.lvt[3] &= !(1 << 14), SnapshotRefusal::RemoteIrr);
-    refuse(
-        |s| s.lint0_vector = Some(15),
-        SnapshotRefusal::IllegalVector,
-    );
+    refuse(|s| s.lint0_vector = Some(15), SnapshotRefusal::RemoteIrr);
+    // Nothing would ever end it.
+    refuse(|s| s.lint0_vector = Some(0x39), SnapshotRefusal::RemoteIrr);
+    let without = Config {
+        features: Features {
+            corrected_machine_check: false,
+            ..CONFIG.features
+        },
+        ..CONFIG
+    };
+    assert!(LocalApic::restore(without, &good, 0).is_ok());
+    let mut bad = good.clone();
+    bad.lvt[6] = 0x40;
+    let refused = LocalApic::restore(without, &bad, 0).err();
+    assert_eq!(refused, Some(SnapshotRefusal::ReservedBits));
 }
 
 #[test]
@@ -286,4 +304,72 @@ fn what_only_kvm_keeps_is_left_on_its_page() {
     let _ = apic.write_base(0xFEE0_0900).unwrap();
     assert!(!apic.identity().software_enabled);
     assert!(apic.requests().is_empty());
+}
+
+/// Registers of a page that KVM filled, each a little-endian word at its offset.
+fn with_words(mut page: [u8; page::SIZE], words: &[(usize, u32)]) -> [u8; page::SIZE] {
+    for &(offset, word) in words {
+        page[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    page
+}
+
+#[test]
+fn the_page_of_kvms_bootstrap_processor_at_reset_is_taken() {
+    let reset = LocalApic::new(CONFIG).save(0);
+    // KVM_X86_QUIRK_LINT0_REENABLED: ExtINT and unmasked, the APIC disabled by software.
+    let page = with_words(reset.to_page(CONFIG), &[(0x350, 0x700)]);
+    let taken = Snapshot::from_page(&page, reset.base);
+    assert_eq!(taken.lvt[3], 0x1_0700);
+    assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+}
+
+#[test]
+fn vectors_below_16_that_kvm_requests_for_ever_are_dropped() {
+    let saved = busy(Door::Page).apics[0].save(1500);
+    let page = saved.to_page(CONFIG);
+    let words = [(0x200, 1 << 5 | 1 << 15), (0x180, 1 << 5)];
+    let taken = Snapshot::from_page(&with_words(page, &words), saved.base);
+    assert_eq!((taken.requests, taken.level), (saved.requests, saved.level));
+    assert!(LocalApic::restore(CONFIG, &taken, 0).is_ok());
+}
+
+#[test]
+fn what_waits_for_a_start_up_has_an_apic_after_init() {
+    let config = Config {
+        id: 1,
+        bootstrap: false,
+        ..CONFIG
+    };
+    let good = LocalApic::new(config).save(0);
+    let changes: [fn(&mut Snapshot); 3] = [
+        |s| s.spurious = 0x1FF,
+        |s| s.requests.insert(0x40),
+        |s| s.in_service.insert(0x40),
+    ];
+    for change in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let refused = LocalApic::restore(config, &bad, 0).err();
+        assert_eq!(refused, Some(SnapshotRefusal::WaitingApic), "{bad:?}");
+        bad.waiting_for_start_up = false;
+        assert!(LocalApic::restore(config, &bad, 0).is_ok());
+    }
+}
+
+#[test]
+fn an_entry_that_kvms_model_does_not_have_is_not_on_its_page() {
+    let without = Config {
+        features: Features {
+            corrected_machine_check: false,
+            ..CONFIG.features
+        },
+        ..CONFIG
+    };
+    let saved = LocalApic::new(without).save(0);
+    // Version register: five is the last entry; KVM's page has zeros there.
+    let page = with_words(saved.to_page(without), &[(0x2F0, 0)]);
+    let taken = Snapshot::from_page(&page, saved.base);
+    assert_eq!(taken, saved);
+    assert!(LocalApic::restore(without, &taken, 0).is_ok());
 }

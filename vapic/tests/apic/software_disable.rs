@@ -1,6 +1,7 @@
 //! SVR bit 8 clear: what stops and what does not (SDM 3A, APIC §4.7.2).
 
 use vapic::Acceptance;
+use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 
 use crate::driver::register::*;
 use crate::driver::{DOORS, MASKED, Machine};
@@ -103,4 +104,23 @@ fn lowest_priority_passes_over_it() {
     }
     assert!(machine.fabric.mailboxes()[1].is_empty());
     assert_eq!(machine.drain(2).vectors.len(), 16);
+}
+
+#[test]
+fn an_ext_int_message_is_refused() {
+    for door in DOORS {
+        let mut machine = Machine::new(door, 1);
+        for (svr, latched) in [(DISABLED, false), (ENABLED, true)] {
+            machine.write(0, SVR, svr);
+            let message = InterruptMessage {
+                destination: Destination::Physical(0),
+                delivery: DeliveryMode::ExtInt,
+                vector: 0,
+                trigger: Trigger::Edge,
+            };
+            machine.fabric.mailboxes()[0].post(&message);
+            assert!(machine.drain(0).arrivals.unwrap().ext_int);
+            assert_eq!(machine.apics[0].ext_int(), latched, "{door:?}");
+        }
+    }
 }

@@ -203,3 +203,17 @@ fn the_count_is_rounded_up_to_whole_ticks() {
         assert_eq!(machine.take(0), Some(0x50));
     }
 }
+
+#[test]
+fn the_divisor_that_it_has_delays_nothing() {
+    for door in DOORS {
+        let mut machine = machine(door, 0x50);
+        machine.write(0, TIMER_DIVIDE, 0xA);
+        machine.write(0, TIMER_INITIAL, 10);
+        for now in (60..1280).step_by(60) {
+            machine.at(now);
+            machine.write(0, TIMER_DIVIDE, 0xA);
+            assert_eq!(machine.apics[0].deadline(), Some(1280), "{door:?} at {now}");
+        }
+    }
+}

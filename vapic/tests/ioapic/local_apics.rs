@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use vapic::spec::message::Trigger;
 use vapic::spec::msi::MsiFormat;
-use vapic::{Config, Effect, Fabric, LocalApic, Pins, Router};
+use vapic::{Acceptance, Config, Effect, Fabric, LocalApic, Pins, Router};
 
 use crate::driver::*;
 
@@ -41,11 +42,33 @@ impl Machine {
     fn deliver(&mut self, pins: Pins) {
         for pin in pins.iter() {
             let message = self.board.ioapic.message(pin).unwrap();
-            self.device.deliver(&message, |_, _, _| {});
+            let mut targets = 0;
+            self.device.deliver(&message, |_, _| targets += 1);
+            self.board.ioapic.posted(pin, targets, self.board.now);
         }
         for (apic, mailbox) in self.apics.iter_mut().zip(self.fabric.mailboxes()) {
-            apic.drain(mailbox, |_, _, _| {});
+            let Board { ioapic, now } = &mut self.board;
+            apic.drain(mailbox, |vector, trigger, acceptance| {
+                if (trigger, acceptance) == (Trigger::Level, Acceptance::Disabled) {
+                    ioapic.refused(vector, *now);
+                }
+            });
         }
+    }
+
+    /// The guest of `cpu` writes its SVR.
+    fn enable(&mut self, cpu: usize, enabled: bool) {
+        let value = if enabled { 0x1FF } else { 0xFF };
+        let effect = self.apics[cpu].write_msr(0x80F, value, 0);
+        assert_eq!(effect, Ok(Effect::Identity));
+        self.fabric.publish(cpu, self.apics[cpu].identity());
+    }
+
+    /// It is `now`.
+    fn at(&mut self, now: u64) {
+        self.board.now = now;
+        let pins = self.board.ioapic.advance(now);
+        self.deliver(pins);
     }
 
     fn line(&mut self, pin: u8, asserted: bool) {
@@ -180,4 +203,66 @@ fn with_15_bits_all_ones_are_one_processor() {
             assert_eq!(machine.take(other), (other == cpu).then_some(0x41));
         }
     }
+}
+
+#[test]
+fn a_level_that_the_one_target_refuses_comes_when_it_is_enabled() {
+    let mut machine = Machine::new(MsiFormat::Bits8, &[0]);
+    machine.board.low(3, LEVEL | 0x41);
+    machine.enable(0, false);
+    machine.line(3, true);
+    let waits = machine.board.entry(3);
+    assert!(!waits.remote_irr(), "it is set by acceptance");
+    assert!(waits.delivery_status(), "and until then the message waits");
+    assert_eq!(machine.board.ioapic.deadline(), Some(10_000_000));
+    machine.at(10_000_000);
+    assert_eq!(machine.board.ioapic.deadline(), Some(20_000_000));
+    machine.enable(0, true);
+    machine.at(20_000_000);
+    assert_eq!(machine.take(0), Some(0x41));
+    assert!(machine.board.entry(3).remote_irr());
+    machine.line(3, false);
+    assert!(machine.end(0));
+    assert_eq!(machine.board.ioapic.deadline(), None);
+}
+
+#[test]
+fn a_level_to_nobody_goes_where_the_guest_then_points_it() {
+    let mut machine = Machine::new(MsiFormat::Bits8, &[0]);
+    machine.board.high(3, 0x0900_0000);
+    machine.board.low(3, LEVEL | 0x41);
+    machine.line(3, true);
+    assert!(!machine.board.entry(3).remote_irr());
+    machine.board.high(3, 0);
+    machine.at(10_000_000);
+    assert_eq!(machine.take(0), Some(0x41));
+}
+
+#[test]
+fn a_level_that_one_of_two_accepts_is_not_sent_again() {
+    let mut machine = Machine::new(MsiFormat::Bits8, &[0, 1]);
+    machine.board.high(3, 0xFF00_0000);
+    machine.board.low(3, LEVEL | 0x41);
+    machine.enable(1, false);
+    machine.line(3, true);
+    assert!(machine.board.entry(3).remote_irr());
+    assert_eq!(machine.board.ioapic.deadline(), None);
+    assert_eq!(machine.take(0), Some(0x41));
+    machine.line(3, false);
+    assert!(machine.end(0));
+}
+
+#[test]
+fn a_refused_level_that_is_withdrawn_is_not_sent_again() {
+    let mut machine = Machine::new(MsiFormat::Bits8, &[0]);
+    machine.board.low(3, LEVEL | 0x41);
+    machine.enable(0, false);
+    machine.line(3, true);
+    machine.line(3, false);
+    machine.enable(0, true);
+    assert_eq!(machine.board.ioapic.deadline(), None);
+    machine.at(10_000_000);
+    assert_eq!(machine.take(0), None);
+    machine.line(3, true);
+    assert_eq!(machine.take(0), Some(0x41));
 }

@@ -130,6 +130,7 @@ impl Apic {
         self.base = old.base;
         self.xapic_id = old.xapic_id;
         self.pins = old.pins;
+        self.waits = self.base >> 8 & 1 == 0;
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -237,7 +238,7 @@ impl Apic {
             return Effect::None;
         };
         let is_level = self.level.contains(&vector);
-        if is_level && self.lint0 == Some(vector) {
+        if self.lint0 == Some(vector) {
             self.lint0 = None;
             self.look_at_lint0();
         }

@@ -32,6 +32,7 @@ impl Real {
                     bootstrap: made.bootstrap,
                     physical_bits: PHYSICAL_BITS.to_le_bytes()[0],
                     features: Features {
+                        x2apic: true,
                         tsc_deadline: made.tsc_deadline,
                         eoi_suppression: made.eoi_suppression,
                         corrected_machine_check: made.corrected_machine_check,

@@ -18,11 +18,11 @@ impl Apic {
             DeliveryMode::Fixed => drop(self.request(entry.to_le_bytes()[0], Trigger::Edge)),
             DeliveryMode::Smi => self.smi = true,
             DeliveryMode::Nmi => self.nmis = 2.min(self.nmis + 1),
-            DeliveryMode::Init => {
+            // The thermal, counter and machine-check entries support neither INIT nor ExtINT.
+            DeliveryMode::Init if [LVT_LINT0, LVT_LINT1].contains(&register) => {
                 self.init();
                 return true;
             }
-            DeliveryMode::ExtInt => self.ext_int_message = true,
             _ => {}
         }
         false
@@ -63,9 +63,12 @@ impl Apic {
     }
 
     pub(crate) fn ext_int(&self) -> bool {
-        let entry = self.entries[&LVT_LINT0];
-        let passes = self.mode() == Mode::Disabled || entry & (MASKED | 7 << 8) == 7 << 8;
-        self.ext_int_message || self.pins[0] && passes
+        let is_open = |register| self.entries[&register] & (MASKED | 7 << 8) == 7 << 8;
+        let asked = match (self.mode(), self.pins) {
+            (Mode::Disabled, [intr, _]) => intr,
+            (_, [lint0, lint1]) => lint0 && is_open(LVT_LINT0) || lint1 && is_open(LVT_LINT1),
+        };
+        !self.waits && (self.ext_int_message || asked)
     }
 
     pub(crate) fn set_ext_int(&mut self, pending: bool) {

@@ -70,6 +70,9 @@ impl Timer {
     }
 
     pub(crate) fn set_divide(&mut self, divide: u32) {
+        if divide == self.divide {
+            return;
+        }
         let ticks = u64::from(self.count());
         self.divide = divide;
         if counts(self.mode) == Counts::Ticks {

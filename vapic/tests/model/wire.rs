@@ -144,7 +144,7 @@ impl Waiting {
         let latched = self.nmis.min(2 - apic.nmis);
         apic.nmis += latched;
         apic.smi |= self.smi;
-        if self.ext_int {
+        if self.ext_int && apic.software_enabled() {
             apic.set_ext_int(true);
         }
         Brought {

@@ -49,19 +49,17 @@ impl Routes {
 }
 
 impl Delivery {
-    /// Delivers the message that `pin` sends now.
-    pub fn send(&mut self, ioapic: &IoApic, pin: u8, now: Tsc) {
+    /// Delivers the message that `pin` sends now; returns how many Local APICs it reaches.
+    pub fn send(&mut self, ioapic: &IoApic, pin: u8, now: Tsc) -> usize {
         match self {
-            Self::Userspace { sender, ledger } => {
-                if let Some(message) = ioapic.message(pin) {
-                    sender.send(&message, ledger, now);
-                }
-            }
+            Self::Userspace { sender, ledger } => ioapic
+                .message(pin)
+                .map_or(0, |message| sender.send(&message, ledger, now)),
             Self::Kernel { vm, .. } => {
-                if let Some(message) = ioapic.msi(pin) {
-                    // A message that reaches nobody is dropped, as on the bus.
-                    let _ = vm.signal_msi(kernel_msi(message));
-                }
+                let accepted = ioapic
+                    .msi(pin)
+                    .and_then(|message| vm.signal_msi(kernel_msi(message)).ok());
+                accepted.map_or(0, |count| usize::try_from(count).unwrap_or(0))
             }
         }
     }

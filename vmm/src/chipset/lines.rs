@@ -127,6 +127,11 @@ impl Lines {
         self.send(pins, now);
     }
 
+    /// A Local APIC has refused a level-triggered interrupt.
+    pub(super) fn refused(&mut self, vector: u8, now: Tsc) {
+        self.ioapic.refused(vector, self.nanoseconds(now));
+    }
+
     /// When the IOAPIC has something to send again, in ns.
     #[must_use]
     pub(super) fn deadline(&self) -> Option<u64> {
@@ -141,7 +146,8 @@ impl Lines {
 
     fn send(&mut self, pins: Pins, now: Tsc) {
         for pin in pins.iter() {
-            self.delivery.send(&self.ioapic, pin, now);
+            let targets = self.delivery.send(&self.ioapic, pin, now);
+            self.ioapic.posted(pin, targets, self.nanoseconds(now));
         }
     }
 

@@ -166,6 +166,12 @@ impl Chipset {
         self.arm(now);
     }
 
+    /// A Local APIC has refused a level-triggered interrupt.
+    pub fn refused(&mut self, vector: u8, now: Tsc) {
+        self.lines.refused(vector, now);
+        self.arm(now);
+    }
+
     /// The processor acknowledges the 8259's interrupt; returns the vector that it gives.
     pub fn acknowledge_pic(&mut self) -> u8 {
         self.lines.acknowledge()

@@ -85,6 +85,7 @@ impl ApicFacts {
     #[must_use]
     pub const fn of(config: &Config) -> Self {
         let Features {
+            x2apic: _,
             tsc_deadline,
             eoi_suppression,
             corrected_machine_check,
@@ -105,6 +106,8 @@ impl ApicFacts {
             bootstrap: id == 0,
             physical_bits: self.physical_bits,
             features: Features {
+                // CPUID always offers it.
+                x2apic: true,
                 tsc_deadline: self.tsc_deadline,
                 eoi_suppression: self.eoi_suppression,
                 corrected_machine_check: self.corrected_machine_check,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 
 use kvm_ioctls::{ReadMsrExit, WriteMsrExit};
 use vapic::spec::base::{ApicBase, IA32_APIC_BASE};
+use vapic::spec::message::Trigger;
 use vapic::{
-    Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic, Raised,
+    Acceptance, Arrivals, Config, Effect, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic,
+    Raised,
 };
 
 use super::ApicPage;
@@ -120,9 +122,12 @@ impl Processor {
         let Some(mailbox) = self.sender.fabric().mailbox(self.index) else {
             return;
         };
-        let ledger = &mut self.ledger;
+        let (ledger, machine) = (&mut self.ledger, &self.machine);
         let arrivals = self.apic.drain(mailbox, |vector, trigger, acceptance| {
             ledger.drained(vector, trigger, acceptance, now);
+            if (trigger, acceptance) == (Trigger::Level, Acceptance::Disabled) {
+                machine.chipset().refused(vector, now);
+            }
         });
         if let Some(arrivals) = arrivals {
             ledger.arrived(&arrivals, now);
@@ -226,7 +231,9 @@ impl Processor {
     fn perform(&mut self, effect: Effect, now: Tsc) -> Option<ApicBase> {
         match effect {
             Effect::None => {}
-            Effect::Send(message) => self.sender.send(&message, &mut self.ledger, now),
+            Effect::Send(message) => {
+                self.sender.send(&message, &mut self.ledger, now);
+            }
             Effect::Ended { vector, level } => {
                 self.ledger.ended(vector, level, now);
                 if level {
