@@ -2,6 +2,8 @@
 //!
 //! The sender's side is counted by delivery mode, the target's by [`Kind`]: a target that finds a
 //! request bit cannot tell by which mode it came.
+//!
+//! Places are part of the trace's format: a new counter comes after all others.
 
 use vapic::spec::message::DeliveryMode;
 
@@ -82,20 +84,20 @@ const INJECTED: usize = REFUSED + Kind::COUNT * Refusal::COUNT;
 const ENDED: usize = INJECTED + Kind::COUNT;
 const ABANDONED: usize = ENDED + 1;
 const UNPAIRED: usize = ABANDONED + 1;
-const INJECTIONS_DATED: usize = UNPAIRED + 1;
-const AGE_AT_INJECTION: usize = INJECTIONS_DATED + 1;
-const ENDS_DATED: usize = AGE_AT_INJECTION + 1;
-const AGE_AT_END: usize = ENDS_DATED + 1;
-const LOCAL_INJECTED: usize = AGE_AT_END + 1;
+const LOCAL_INJECTED: usize = UNPAIRED + 1;
 const LOCAL_ENDED: usize = LOCAL_INJECTED + 1;
 const SENT_VECTOR: usize = LOCAL_ENDED + 1;
 const INJECTED_VECTOR: usize = SENT_VECTOR + VECTORS;
 const ENDED_VECTOR: usize = INJECTED_VECTOR + VECTORS;
 const LOCAL_VECTOR: usize = ENDED_VECTOR + VECTORS;
+const INJECTIONS_DATED: usize = LOCAL_VECTOR + VECTORS;
+const AGE_AT_INJECTION: usize = INJECTIONS_DATED + 1;
+const ENDS_DATED: usize = AGE_AT_INJECTION + 1;
+const AGE_AT_END: usize = ENDS_DATED + 1;
 
 impl Count {
     /// Number of counters.
-    pub const TOTAL: usize = LOCAL_VECTOR + VECTORS;
+    pub const TOTAL: usize = AGE_AT_END + 1;
 
     /// The counter's place, below [`Self::TOTAL`].
     #[must_use]
@@ -178,16 +180,16 @@ mod tests {
         add(Count::Ended);
         add(Count::Abandoned);
         add(Count::Unpaired);
-        add(Count::InjectionsDated);
-        add(Count::AgeAtInjection);
-        add(Count::EndsDated);
-        add(Count::AgeAtEnd);
         add(Count::LocalInjected);
         add(Count::LocalEnded);
         (0..=255).for_each(|vector| add(Count::SentVector(vector)));
         (0..=255).for_each(|vector| add(Count::InjectedVector(vector)));
         (0..=255).for_each(|vector| add(Count::EndedVector(vector)));
         (0..=255).for_each(|vector| add(Count::LocalVector(vector)));
+        add(Count::InjectionsDated);
+        add(Count::AgeAtInjection);
+        add(Count::EndsDated);
+        add(Count::AgeAtEnd);
         assert!(places.into_iter().eq(0..Count::TOTAL));
     }
 }
