@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         None => command::run(&cli.run),
         Some(Command::Run(args)) => command::run(&args),
         Some(Command::Report(args)) => command::report(&args),
+        Some(Command::Export(args)) => command::export(&args),
         Some(Command::Replay(args)) => command::replay(&args),
         Some(Command::Decode(args)) => command::decode(&args),
         Some(Command::Probe(args)) => command::probe(&args),
