@@ -102,10 +102,10 @@ fn perfetto_gets_every_send_and_every_arrow() {
 
     // An arrow leads on in time: from its send to the service to the EOI that ends it.
     let starts: BTreeMap<_, _> = of("send")
-        .flat_map(|send| send.arrows.iter().map(|number| (number, send)))
+        .flat_map(|send| send.arrows.iter().map(move |number| (number, send)))
         .collect();
     let ends: BTreeMap<_, _> = of("eoi")
-        .flat_map(|end| end.last_of.iter().map(|number| (number, end)))
+        .flat_map(|end| end.last_of.iter().map(move |number| (number, end)))
         .collect();
     for service in of("service") {
         for number in &service.arrows {
@@ -297,17 +297,18 @@ fn bad_input_is_refused_and_touches_nothing() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let run = Recorded::new(&["--scenario", "ping", "--cpus", "2"]);
+    let trace = run.trace();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     for format in ["perfetto", "chrome", "csv"] {
-        let arguments = ["export", text(&run.trace()), "--format", format];
+        let arguments = ["export", text(&trace), "--format", format];
         let writer = writer.try_clone().expect("another end");
         let done = Vapic::new(&arguments).stdout(writer).run();
         assert_eq!((done.code, &*done.stderr), (Some(0), ""), "{done:?}");
     }
     // And standard output is where it goes by default.
     let path = run.folder.path().join("stdout");
-    let arguments = ["export", text(&run.trace()), "--format", "csv"];
+    let arguments = ["export", text(&trace), "--format", "csv"];
     let file = File::create(&path).expect("a file");
     let _ = Vapic::new(&arguments).stdout(file).run();
     assert_eq!(fs::read(&path).expect("it was written"), run.export("csv"));

@@ -188,6 +188,7 @@ fn facts(args: &RunArgs) -> report::Run {
         host: report::Host::read(),
         trace: None,
         ending: report::Ending::default(),
+        partial: false,
     }
 }
 

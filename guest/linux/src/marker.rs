@@ -1,7 +1,7 @@
 //! What the VMM is told: where a workload begins and ends, what came out, failures, and the end.
 //!
-//! One line each, written to a page of memory: `begin NAME key=value ...`, `end key=value ...`, `result NAME
-//! key=value ...`, `fail NAME text`, `exit N`. The thread that writes is pinned, since the VMM puts
+//! One line each, written to a page of memory: `begin NAME key=value ...`, `end key=value ...`, `mark`,
+//! `result NAME key=value ...`, `fail NAME text`, `exit N`. The thread that writes is pinned, since the VMM puts
 //! lines together by processor.
 
 use std::fmt::{self, Write};
@@ -25,6 +25,11 @@ impl Marker {
     /// A workload begins; `labels` tell this one from the others of its name.
     pub(crate) fn begin(self, name: &str, labels: fmt::Arguments<'_>) {
         write(format_args!("begin {name} {labels}"));
+    }
+
+    /// The moment of what begins or ends next, unless there is another mark before that.
+    pub(crate) fn mark(self) {
+        write(format_args!("mark"));
     }
 
     /// It ends with these values.

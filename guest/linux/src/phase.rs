@@ -3,18 +3,18 @@
 //! The order, so that both count the same time:
 //!
 //! 1. The sharers start, and the operation is done twice unmeasured.
-//! 2. The process sleeps until nothing but timer interrupts happened for 10 ms: *outer before*.
-//! 3. `begin` to the VMM, then, once what was under way has arrived, /proc/interrupts is read: *inner
-//!    before*.
-//! 4. The operation is prepared and done, as often as asked. Only doing it is timed, all is counted.
+//! 2. /proc/interrupts is read, *outer before*; `mark` to the VMM; after 10 ms, by when what was under
+//!    way has arrived, it is read again, *inner before*. This is repeated until the two are equal but
+//!    for timer interrupts: then nothing was injected or counted about the mark, and both count from
+//!    one moment on. `begin` to the VMM tells what begins there.
+//! 3. The operation is prepared and done, as often as asked. Only doing it is timed, all is counted.
 //!    Nothing here allocates memory, which the kernel would take back by IPIs of its own.
-//! 5. The process sleeps for 10 ms, so that every IPI under way has arrived.
-//! 6. /proc/interrupts is read, *inner after*; `end` to the VMM with the difference of the inner
-//!    ones; once what was under way then has arrived, /proc/interrupts is read again, *outer after*.
+//! 4. The end in the same way: *inner after*, `mark`, *outer after*, until the two are equal; then
+//!    `end` with the difference of the inner ones.
 //!
-//! What was counted between an outer and its inner reading is the *edge*: the VMM may or may not
-//! have counted it in the phase. If it is nothing, the two counts must be equal; otherwise the VMM is
-//! told with a line `result edge`.
+//! On a kernel that is never quiet the repetition ends at some time. What was counted between an outer
+//! and its inner reading is then the *edge*, which the VMM may or may not have counted in the phase: it
+//! is told with a line `result edge`. Without one the two counts must be equal.
 
 use std::process::ExitCode;
 use std::thread;
@@ -39,8 +39,8 @@ pub(crate) const TOLD: i32 = 1;
 /// Longer than a tick of any distribution's kernel.
 const QUIET: Duration = Duration::from_millis(10);
 
-/// How often quiet is waited for. After that the edge tells what was not quiet.
-const MOST_WAITS: usize = 50;
+/// How often a mark is tried. After that the edge tells what was not quiet.
+const MOST_MARKS: usize = 400;
 
 /// Operations before the measured ones, by which the kernel has allocated what it needs.
 const WARM_UP: usize = 2;
@@ -175,24 +175,17 @@ impl Phase {
         }
         let [outer_before, before, after, outer_after] = &mut readings;
 
-        quiet(&mut interrupts, before, outer_before)?;
+        mark(marker, &mut interrupts, outer_before, before)?;
         marker.begin(name, format_args!("{labels}"));
-        // What was injected before the mark is counted once its processor has run.
-        thread::sleep(QUIET);
-        interrupts.read(before)?;
         for _ in 0..self.iterations {
             operation.prepare()?;
             let started = Instant::now();
             operation.perform()?;
             durations.push(started.elapsed());
         }
-        thread::sleep(QUIET);
-        interrupts.read(after)?;
+        mark(marker, &mut interrupts, after, outer_after)?;
         let latency = Latency::of(&mut durations).context("no iterations")?;
         self.end(marker, latency, after, before);
-        // As at the beginning.
-        thread::sleep(QUIET);
-        interrupts.read(outer_after)?;
 
         let edge = before.since(outer_before).and(&outer_after.since(after));
         let nothing = edge.since(&edge);
@@ -255,15 +248,19 @@ struct Line<'a> {
     found_awake: Option<u64>,
 }
 
-/// Waits until nothing but timer interrupts happened for a while, or long enough. `last` is the
-/// last reading.
-fn quiet(interrupts: &mut Interrupts, earlier: &mut Counts, last: &mut Counts) -> Result<()> {
-    interrupts.read(last)?;
-    for _ in 0..MOST_WAITS {
-        std::mem::swap(earlier, last);
+/// Marks a moment about which nothing but timer interrupts happened, with a reading on each side.
+fn mark(
+    marker: Marker,
+    interrupts: &mut Interrupts,
+    earlier: &mut Counts,
+    later: &mut Counts,
+) -> Result<()> {
+    for _ in 0..MOST_MARKS {
+        interrupts.read(earlier)?;
+        marker.mark();
         thread::sleep(QUIET);
-        interrupts.read(last)?;
-        if last.is_quiet_since(earlier) {
+        interrupts.read(later)?;
+        if later.is_quiet_since(earlier) {
             break;
         }
     }

@@ -378,9 +378,7 @@ impl Model {
     }
 
     fn send(&mut self, index: usize, message: InterruptMessage) {
-        self.processors[index]
-            .router
-            .deliver(&message, |_, _| {});
+        self.processors[index].router.deliver(&message, |_, _| {});
         for (processor, mailbox) in self.processors.iter_mut().zip(self.fabric.mailboxes()) {
             let _ = processor.apic.drain(mailbox, |_, _, _| {});
         }

@@ -100,20 +100,20 @@ struct Event {
 
 /// A slice or, if it takes no time, perhaps a moment.
 #[derive(Clone, Debug)]
-pub struct Slice {
-    pub track: u64,
-    pub from: u64,
-    pub to: u64,
-    pub name: String,
-    pub category: String,
+pub(crate) struct Slice {
+    pub(crate) track: u64,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) name: String,
+    pub(crate) category: String,
     /// Arrows that start here or pass through.
-    pub arrows: Vec<u64>,
+    pub(crate) arrows: Vec<u64>,
     /// Arrows that end here.
-    pub last_of: Vec<u64>,
+    pub(crate) last_of: Vec<u64>,
 }
 
 /// A file, read.
-pub struct Packets {
+pub(crate) struct Packets {
     /// Each track's name and parent.
     tracks: BTreeMap<u64, (String, Option<u64>)>,
     events: Vec<Event>,
@@ -125,7 +125,7 @@ impl Packets {
     /// # Panics
     ///
     /// If Perfetto would not take it as it is meant.
-    pub fn read(bytes: &[u8]) -> Self {
+    pub(crate) fn read(bytes: &[u8]) -> Self {
         let mut tracks = BTreeMap::new();
         let mut events = Vec::new();
         let mut interned = HashMap::new();
@@ -189,18 +189,18 @@ impl Packets {
     }
 
     /// The track of this name.
-    pub fn track(&self, name: &str) -> Option<u64> {
+    pub(crate) fn track(&self, name: &str) -> Option<u64> {
         let mut tracks = self.tracks.iter();
         tracks.find_map(|(&uuid, (own, _))| (own == name).then_some(uuid))
     }
 
     /// The track around a track.
-    pub fn parent(&self, track: u64) -> Option<u64> {
+    pub(crate) fn parent(&self, track: u64) -> Option<u64> {
         self.tracks.get(&track).and_then(|&(_, parent)| parent)
     }
 
     /// The values of a counter.
-    pub fn counter(&self, name: &str) -> Vec<(u64, f64)> {
+    pub(crate) fn counter(&self, name: &str) -> Vec<(u64, f64)> {
         let track = self.track(name).expect("a counter");
         let events = self.events.iter().filter(|event| event.track == track);
         events
@@ -214,7 +214,7 @@ impl Packets {
     ///
     /// If what Perfetto takes for the end of a slice, having sorted the events of a track by time,
     /// is not what was written as its end; so no two overlap, and none is left open.
-    pub fn slices(&self) -> Vec<Slice> {
+    pub(crate) fn slices(&self) -> Vec<Slice> {
         let in_file = self.ends(0..self.events.len());
         let mut by_time: Vec<_> = (0..self.events.len()).collect();
         by_time.sort_by_key(|&event| self.events[event].at);

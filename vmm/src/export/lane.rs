@@ -3,7 +3,7 @@
 //! An exit is recorded when it is over, after all that happened in it; so what happens waits here
 //! until the exit that it belongs to is known.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use vapic::{Acceptance, Posted};
 
@@ -31,7 +31,7 @@ pub(super) struct Lane {
     /// The guest's last access to its APIC, and when.
     access: Option<(u64, Access)>,
     /// The vectors of IPIs that wait in the APIC.
-    requested: BTreeMap<u8, Option<IpiId>>,
+    requested: BTreeSet<u8>,
     services: Services,
 }
 
@@ -44,7 +44,7 @@ impl Lane {
             entered: (origin == Origin::Vcpu(0)).then_some(0),
             pending: Vec::new(),
             access: None,
-            requested: BTreeMap::new(),
+            requested: BTreeSet::new(),
             services: Services::default(),
         }
     }
@@ -108,24 +108,19 @@ impl Lane {
                 }
             }
             Event::Drained {
-                vector,
-                acceptance,
-                id,
-                ..
+                vector, acceptance, ..
             } => {
                 if acceptance == Acceptance::Accepted {
-                    self.requested.insert(vector, id);
+                    self.requested.insert(vector);
                 } else {
                     stage.counters.add(Counter::Pending, at, -1);
                 }
             }
-            Event::Injected { vector, .. } => {
-                let request = self.requested.remove(&vector);
-                if request.is_some() {
+            Event::Injected { vector, id, .. } => {
+                if self.requested.remove(&vector) {
                     stage.counters.add(Counter::Pending, at, -1);
                 }
-                // A drain bears the time of its turn, which may have begun before the send.
-                let arrow = self.arrow(request.flatten(), at);
+                let arrow = self.arrow(id, at);
                 let unseen = self.services.begin(vector, at, arrow);
                 self.show_services(unseen, stage);
             }

@@ -188,16 +188,17 @@ fn received(id: IpiId) -> [(u64, Event); 3] {
         trigger: Trigger::Edge,
         acceptance: Acceptance::Accepted,
         id: Some(id),
-        // Its turn began before the send.
         at: tsc(30),
     };
     let injected = Event::Injected {
         vector,
+        id: Some(id),
         at: tsc(38),
         turn: tsc(30),
     };
     let ended = Event::Ended {
         vector,
+        id: Some(id),
         level: false,
         at: tsc(60),
     };

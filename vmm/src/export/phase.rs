@@ -7,11 +7,11 @@ use crate::trace::Mark;
 /// The phases in marker lines, in their order; one that is not ended is taken to end with the trace.
 pub(super) fn phases(marks: &[Mark], clock: Clock, end: u64) -> Vec<Slice> {
     let mut phases = Vec::new();
-    let mut open: Option<(u64, String, Vec<(String, Value)>)> = None;
-    let mut close = |open: &mut Option<(u64, String, Vec<_>)>, at: u64| {
-        if let Some((from, scenario, fields)) = open.take() {
-            let what = What::Phase(scenario, fields);
-            phases.push(Slice::new(from, at.max(from), what));
+    let mut open: Option<Slice> = None;
+    let mut close = |open: &mut Option<Slice>, at: u64| {
+        if let Some(mut phase) = open.take() {
+            phase.to = at.max(phase.from);
+            phases.push(phase);
         }
     };
     for mark in marks {
@@ -20,15 +20,17 @@ pub(super) fn phases(marks: &[Mark], clock: Clock, end: u64) -> Vec<Slice> {
         match line.map(|line| line.marker) {
             Ok(Marker::Begin(scenario, labels)) => {
                 close(&mut open, at);
-                open = Some((at, scenario, told(&labels).collect()));
+                let what = What::Phase(scenario, told(&labels).collect());
+                open = Some(Slice::new(at, at, what));
             }
             Ok(Marker::End(results)) => {
-                if let Some((_, _, fields)) = &mut open {
+                if let Some(What::Phase(_, fields)) = open.as_mut().map(|phase| &mut phase.what) {
                     fields.extend(told(&results));
                 }
                 close(&mut open, at);
             }
-            Ok(Marker::Result(..) | Marker::Fail(..) | Marker::Exit(_)) | Err(_) => {}
+            Ok(Marker::Mark | Marker::Result(..) | Marker::Fail(..) | Marker::Exit(_)) | Err(_) => {
+            }
         }
     }
     close(&mut open, end);

@@ -38,7 +38,7 @@ struct Row {
 /// Writes the events of a trace.
 pub(super) fn write(trace: &Trace, out: impl Write) -> Result<(), ExportError> {
     let clock = trace.header.clock.clock();
-    let mut rows = ::csv::Writer::from_writer(out);
+    let mut rows = csv::Writer::from_writer(out);
     for event in trace.merged() {
         let (origin, stamped) = match event {
             Ok(event) => event,
@@ -48,9 +48,17 @@ pub(super) fn write(trace: &Trace, out: impl Write) -> Result<(), ExportError> {
             }
         };
         rows.serialize(row(origin, &stamped, clock))
-            .map_err(io::Error::from)?;
+            .map_err(unwritten)?;
     }
     Ok(rows.flush()?)
+}
+
+/// The error of the output, of whatever kind it is.
+fn unwritten(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
@@ -144,8 +152,9 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             });
         }
         Event::Reset => row.event = "reset",
-        Event::Injected { vector, .. } => {
+        Event::Injected { vector, id, .. } => {
             row.event = "injected";
+            row.of(id);
             row.vector = Some(vector);
         }
         Event::NmiInjected { id, .. } => {
@@ -156,8 +165,11 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             row.event = "external_injected";
             row.vector = Some(vector);
         }
-        Event::Ended { vector, level, .. } => {
+        Event::Ended {
+            vector, id, level, ..
+        } => {
             row.event = "ended";
+            row.of(id);
             row.vector = Some(vector);
             row.trigger = Some(trigger(if level { Trigger::Level } else { Trigger::Edge }));
         }

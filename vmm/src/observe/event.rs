@@ -156,6 +156,8 @@ pub enum Event {
     Injected {
         /// The vector.
         vector: u8,
+        /// Whose it is, if it is an IPI's and that is known.
+        id: Option<IpiId>,
         /// When.
         at: Tsc,
         /// The moment up to which the APIC's time had been let pass.
@@ -181,6 +183,8 @@ pub enum Event {
     Ended {
         /// The vector.
         vector: u8,
+        /// Whose it was, if it was an IPI's and that is known.
+        id: Option<IpiId>,
         /// The end is broadcast to the IOAPICs.
         level: bool,
         /// When.

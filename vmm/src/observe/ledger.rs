@@ -33,6 +33,15 @@ enum Owner {
     Ipi(IpiId),
 }
 
+impl Owner {
+    const fn id(self) -> Option<IpiId> {
+        match self {
+            Self::Ipi(id) => Some(id),
+            Self::None | Self::Local | Self::Unpaired => None,
+        }
+    }
+}
+
 /// The durations that a vCPU measures.
 #[derive(Clone, Debug, Default)]
 pub struct Durations {

@@ -1,7 +1,7 @@
 //! The lines that a guest writes to its marker port, taken apart without trust in any byte.
 //!
-//! The words are `begin SCENARIO key=value ...`, `end key=value ...`, `result SCENARIO key=value
-//! ...`, `fail SCENARIO text` and `exit N`, one line each, in printable ASCII.
+//! The words are `begin SCENARIO key=value ...`, `end key=value ...`, `mark`, `result SCENARIO
+//! key=value ...`, `fail SCENARIO text` and `exit N`, one line each, in printable ASCII.
 
 use serde::Serialize;
 
@@ -107,6 +107,8 @@ pub enum Marker {
     Begin(String, Fields),
     /// It ends; the fields are what the guest measured.
     End(Fields),
+    /// The moment of the `begin` or `end` that follows, unless another `mark` does.
+    Mark,
     /// A result derived from several phases.
     Result(String, Fields),
     /// Something is wrong with this scenario; the text says what.
@@ -129,6 +131,7 @@ impl Marker {
         Some(match verb {
             "begin" => Self::Begin(scenario()?, Fields::parse(words)?),
             "end" => Self::End(Fields::parse(words)?),
+            "mark" => Self::Mark,
             "result" => Self::Result(scenario()?, Fields::parse(words)?),
             "fail" => {
                 let scenario = scenario()?;

@@ -92,18 +92,25 @@ impl Recorded {
     }
 }
 
+/// What every vCPU had counted at a moment.
+struct Moment {
+    at: Tsc,
+    counted: Vec<Snapshot>,
+}
+
 /// The phase that is being measured.
 struct Open {
     scenario: String,
     labels: Fields,
-    began: Tsc,
-    before: Vec<Snapshot>,
+    began: Moment,
 }
 
 #[derive(Default)]
 struct State {
     recorded: Recorded,
     open: Option<Open>,
+    /// The last `mark`, if no phase has begun or ended since.
+    mark: Option<Moment>,
     kept_counters: usize,
 }
 
@@ -130,7 +137,7 @@ impl Phases {
     pub fn apply(&self, line: Result<Line, Malformed>, now: Tsc) -> Option<u32> {
         let mut state = self.lock();
         let counted = match line.as_ref().map(|line| &line.marker) {
-            Ok(Marker::Begin(..) | Marker::End(_)) => self.snapshots(),
+            Ok(Marker::Begin(..) | Marker::End(_) | Marker::Mark) => self.snapshots(),
             _ => Vec::new(),
         };
         if let Some(marks) = self.marks.get() {
@@ -180,20 +187,24 @@ impl State {
         now: Tsc,
         counted: Vec<Snapshot>,
     ) -> Option<u32> {
+        let moment = Moment { at: now, counted };
         match line.map(|line| line.marker) {
+            Ok(Marker::Mark) => self.mark = Some(moment),
             Ok(Marker::Begin(scenario, labels)) => {
                 self.recorded.unfinished_phases += u64::from(self.open.is_some());
                 self.open = Some(Open {
                     scenario,
                     labels,
-                    began: now,
-                    before: counted,
+                    began: self.mark.take().unwrap_or(moment),
                 });
             }
-            Ok(Marker::End(results)) => match self.open.take() {
-                Some(open) => self.close(open, results, now, &counted),
-                None => self.recorded.malformed_lines += 1,
-            },
+            Ok(Marker::End(results)) => {
+                let ended = self.mark.take().unwrap_or(moment);
+                match self.open.take() {
+                    Some(open) => self.close(open, results, &ended),
+                    None => self.recorded.malformed_lines += 1,
+                }
+            }
             Ok(Marker::Result(scenario, results)) => {
                 let Recorded {
                     results: kept,
@@ -229,11 +240,12 @@ impl State {
         None
     }
 
-    fn close(&mut self, open: Open, results: Fields, now: Tsc, after: &[Snapshot]) {
+    fn close(&mut self, open: Open, results: Fields, ended: &Moment) {
         let difference = |(after, before): (&Snapshot, &Snapshot)| {
             after.difference(before).nonzero().collect::<Box<[_]>>()
         };
-        let counters: Vec<_> = after.iter().zip(&open.before).map(difference).collect();
+        let (before, after) = (&open.began.counted, &ended.counted);
+        let counters: Vec<_> = after.iter().zip(before).map(difference).collect();
         let cells: usize = counters.iter().map(|cells| cells.len()).sum();
         if self.recorded.phases.len() >= MOST_PHASES || self.kept_counters + cells > MOST_COUNTERS {
             self.recorded.dropped_phases += 1;
@@ -244,7 +256,7 @@ impl State {
             scenario: open.scenario,
             labels: open.labels,
             results,
-            ticks: now.since(open.began),
+            ticks: ended.at.since(open.began.at),
             counters,
         });
     }
@@ -327,6 +339,35 @@ mod tests {
             [vcpus[0].get(Count::Ended), vcpus[1].get(Count::Ended)],
             [0, 3]
         );
+    }
+
+    #[test]
+    fn a_mark_is_the_moment_of_what_follows_it() {
+        let (counters, phases) = machine(1);
+        let count = |amount| counters[0].add(Count::Ended, amount);
+        let mut port = MarkerPort::new(Arc::clone(&phases));
+        count(1);
+        port.write(b"mark\n");
+        count(10);
+        // The later mark counts.
+        port.write(b"mark\n");
+        count(100);
+        port.write(b"begin munmap\n");
+        count(1_000);
+        port.write(b"mark\n");
+        count(10_000);
+        port.write(b"end\nbegin munmap\n");
+        count(100_000);
+        port.write(b"end\n");
+        let recorded = phases.recorded();
+        let ended = |phase: &Phase| {
+            phase
+                .vcpus()
+                .map(|vcpu| vcpu.get(Count::Ended))
+                .sum::<u64>()
+        };
+        let ended: Vec<_> = recorded.phases.iter().map(ended).collect();
+        assert_eq!(ended, [1_100, 100_000]);
     }
 
     #[test]

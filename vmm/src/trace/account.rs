@@ -55,6 +55,7 @@ impl Account {
                 Vec::new()
             }
         };
+        run.partial = trace.end.is_none() || trace.lost_records != 0;
         run.trace = Some(TraceFacts {
             records: trace.record_count(),
             lost_records: trace.lost_records,

@@ -85,11 +85,12 @@ impl Fate {
 /// A damaged trace.
 pub fn lives(trace: &Trace) -> Result<Vec<Life>, TraceError> {
     let mut lives = Lives::default();
+    let start = trace.header.clock.start;
     for origin in trace.origins() {
         let mut born = lives.lives.len();
         for stamped in trace.events(origin) {
             let stamped = stamped?;
-            lives.sender(origin, stamped.at, &stamped.event, &mut born, trace);
+            lives.sender(origin, stamped.at, &stamped.event, &mut born, start);
         }
     }
     for origin in trace.origins() {
@@ -110,11 +111,11 @@ struct Lives {
 }
 
 impl Lives {
-    /// Follows what a sender did; `born` is the first life whose sender is still outside the guest.
-    fn sender(&mut self, origin: Origin, at: Tsc, event: &Event, born: &mut usize, trace: &Trace) {
+    /// Follows what a sender did; `born` is the first life whose sender is still outside the guest,
+    /// `start` the stamp of the run's start.
+    fn sender(&mut self, origin: Origin, at: Tsc, event: &Event, born: &mut usize, start: u64) {
         match *event {
             Event::Sent { id, message } => {
-                let start = trace.header.clock.start;
                 self.by_id.insert(id, self.lives.len());
                 self.lives.push(Life {
                     id,
@@ -273,3 +274,6 @@ impl Target {
         self.in_service.fill(None);
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,7 +1,6 @@
 //! A trace as a file to be read: nothing in it is trusted.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
@@ -14,6 +13,7 @@ use super::format::{
 };
 use super::header::{End, Header};
 use super::mark::Mark;
+use super::merged::Merged;
 use super::record::{RECORD_SIZE, Record, Stamped};
 
 /// Why a trace cannot be read.
@@ -173,21 +173,7 @@ impl Trace {
     /// As [`Self::events`].
     #[must_use]
     pub fn merged(&self) -> Merged<'_> {
-        let mut streams: Vec<_> = self
-            .records
-            .keys()
-            .map(|&origin| (origin, self.events(origin)))
-            .collect();
-        let mut next = BinaryHeap::new();
-        let mut failed = None;
-        for (stream, (_, events)) in streams.iter_mut().enumerate() {
-            Merged::advance(events, stream, 0, &mut next, &mut failed);
-        }
-        Merged {
-            streams,
-            next,
-            failed,
-        }
+        Merged::new(self)
     }
 
     /// Number of records in the file.
@@ -297,77 +283,5 @@ impl Iterator for Events<'_> {
     }
 }
 
-/// The events of all threads; see [`Trace::merged`].
-pub struct Merged<'a> {
-    streams: Vec<(Origin, Events<'a>)>,
-    /// The next event of each stream, by the stamp it is sorted under.
-    next: BinaryHeap<Reverse<Next>>,
-    failed: Option<TraceError>,
-}
-
-/// An event that waits for its turn, sorted by stamp and then by stream.
-struct Next {
-    at: u64,
-    stream: usize,
-    stamped: Stamped,
-}
-
-impl PartialEq for Next {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.stream) == (other.at, other.stream)
-    }
-}
-
-impl Eq for Next {}
-
-impl PartialOrd for Next {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Next {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.stream).cmp(&(other.at, other.stream))
-    }
-}
-
-impl Merged<'_> {
-    /// Takes the next event of a stream, which is sorted no earlier than the one before it.
-    fn advance(
-        events: &mut Events<'_>,
-        stream: usize,
-        earliest: u64,
-        next: &mut BinaryHeap<Reverse<Next>>,
-        failed: &mut Option<TraceError>,
-    ) {
-        match events.next() {
-            Some(Ok(stamped)) => next.push(Reverse(Next {
-                at: stamped.at.0.max(earliest),
-                stream,
-                stamped,
-            })),
-            Some(Err(error)) => *failed = Some(error),
-            None => {}
-        }
-    }
-}
-
-impl Iterator for Merged<'_> {
-    type Item = Result<(Origin, Stamped), TraceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failed.take() {
-            self.next.clear();
-            return Some(Err(error));
-        }
-        let Reverse(Next {
-            at,
-            stream,
-            stamped,
-        }) = self.next.pop()?;
-        let (origin, events) = &mut self.streams[stream];
-        Self::advance(events, stream, at, &mut self.next, &mut self.failed);
-        Some(Ok((*origin, stamped)))
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,13 @@ impl Ledger {
     /// A vector has been handed to the processor at `at`; the APIC's time was that of `turn`.
     #[inline]
     pub fn injected(&mut self, vector: u8, at: Tsc, turn: Tsc) {
-        self.note(Event::Injected { vector, at, turn });
+        let id = self.requested[usize::from(vector)].id();
+        self.note(Event::Injected {
+            vector,
+            id,
+            at,
+            turn,
+        });
     }
 
     pub(super) fn book_injected(&mut self, vector: u8, now: Tsc) {
@@ -162,7 +168,13 @@ impl Ledger {
     /// The guest has ended a vector at `at`, and its `level` is broadcast.
     #[inline]
     pub fn ended(&mut self, vector: u8, level: bool, at: Tsc) {
-        self.note(Event::Ended { vector, level, at });
+        let id = self.in_service[usize::from(vector)].id();
+        self.note(Event::Ended {
+            vector,
+            level,
+            id,
+            at,
+        });
     }
 
     pub(super) fn book_ended(&mut self, vector: u8, now: Tsc) {

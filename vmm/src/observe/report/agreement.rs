@@ -1,10 +1,11 @@
 //! Whether a Linux guest counted what was injected into it: rows of /proc/interrupts against
 //! injections by vector, in each phase and on each vCPU.
 //!
-//! The guest reads its rows just inside the phase's two marks, so what is injected between a mark
-//! and its reading is in our count alone, and so is what is injected before the last mark and not
-//! handled by then. It tells how much it counted there as the *edge*; an excess of ours within the
-//! edge is explained by it, and anything else is a difference.
+//! The guest reads its rows before and after each mark, and marks again until the two are equal: then
+//! both of us count the same time, and the counts must be equal. A guest that is never quiet gives up
+//! and reads just inside the phase's two marks; what is injected between a mark and its reading is
+//! then in our count alone. It tells how much it counted there as the *edge*: an excess of ours within
+//! the edge is explained by it, and anything else is a difference.
 
 use serde::Serialize;
 

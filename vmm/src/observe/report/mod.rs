@@ -161,7 +161,7 @@ impl Report {
 
         Self {
             schema: SCHEMA,
-            outcome: Outcome::new(&run.ending, &recorded, &lost, &phases),
+            outcome: Outcome::new(&run, &recorded, &lost, &phases),
             ipis_observed,
             exits_per_ipi: totals.exits_per_ipi(),
             vcpus: vcpus.collect(),
@@ -186,4 +186,4 @@ impl Report {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

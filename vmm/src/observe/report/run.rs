@@ -47,6 +47,9 @@ pub struct Run {
     /// What ended it.
     #[serde(skip)]
     pub ending: Ending,
+    /// Only a part of it is booked, so that what is missing says nothing.
+    #[serde(skip)]
+    pub partial: bool,
 }
 
 /// What a trace has of its run.
@@ -136,12 +139,8 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn new(
-        ending: &Ending,
-        recorded: &Recorded,
-        lost: &Lost,
-        phases: &[PhaseReport],
-    ) -> Self {
+    pub(super) fn new(run: &Run, recorded: &Recorded, lost: &Lost, phases: &[PhaseReport]) -> Self {
+        let ending = &run.ending;
         let mut reasons = Vec::new();
         if let Ending::Error(text) = ending {
             reasons.push(text.clone());
@@ -159,10 +158,10 @@ impl Outcome {
         }
         // Losses can cancel out in the sum, but not in every account.
         let accounts = lost.by_kind.iter().map(|(_, account)| account.lost);
-        if accounts
+        let any = accounts
             .chain(lost.by_vcpu.iter().copied())
-            .any(|lost| lost != 0)
-        {
+            .any(|lost| lost != 0);
+        if any && !run.partial {
             reasons.push(format!("{} deliveries are unaccounted for", lost.total));
         }
         let rows = phases.iter().flat_map(|phase| &phase.agreement);

@@ -5,7 +5,7 @@ use vapic::{Acceptance, Arrivals, Posted};
 use super::*;
 use crate::observe::{Cause, Clock, Kick, Kind, Rest, Tsc};
 
-pub(super) fn run(cpus: usize) -> Run {
+pub(crate) fn run(cpus: usize) -> Run {
     Run {
         version: "0.1.0".to_owned(),
         apic: ApicKind::Userspace,
@@ -24,6 +24,7 @@ pub(super) fn run(cpus: usize) -> Run {
         },
         trace: None,
         ending: Ending::Guest,
+        partial: false,
     }
 }
 

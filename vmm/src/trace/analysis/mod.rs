@@ -28,6 +28,9 @@ pub use traffic::Traffic;
 
 use super::{Trace, TraceError, lives};
 
+#[cfg(test)]
+mod tests;
+
 /// How much of it is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

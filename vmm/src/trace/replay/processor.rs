@@ -1,9 +1,4 @@
-//! The inputs of a recorded run, fed through fresh APICs: every output must be what it was.
-//!
-//! Each vCPU's thread recorded what its APIC was given, in order: accesses with their moment, what
-//! the mailbox held, CR8, LINT0, and when an interrupt was taken. `vapic` is a function of these, so
-//! the values read, the faults, the messages sent, the vectors acknowledged and ended, and the
-//! registers at the end come out as they did, or something has changed.
+//! The APIC of one vCPU, fed with what was recorded of it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,170 +9,19 @@ use vapic::{
     Acceptance, Arrivals, Effect, Fabric, GeneralProtection, IA32_TSC_DEADLINE, Lint, LocalApic,
 };
 
-use super::header::{ApicFacts, Page};
-use super::{Origin, Stamped, Trace, TraceError};
 use crate::observe::{Access, Clock, Door, Event, Tsc};
-
-/// Why a trace cannot be replayed.
-#[derive(Debug, thiserror::Error)]
-pub enum NoReplay {
-    /// It cannot be read.
-    #[error(transparent)]
-    Trace(#[from] TraceError),
-    /// The APICs were KVM's.
-    #[error(
-        "the trace is of a run on KVM's own APIC, whose inputs nobody sees: record one with --apic \
-         userspace"
-    )]
-    KernelApic,
-    /// Some of its records are missing.
-    #[error(
-        "{0} records of the trace were lost, and without them nothing can be replayed: record it \
-         again with --trace-policy wait"
-    )]
-    Lost(u64),
-}
-
-/// What came of a replay.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Replay {
-    /// vCPUs replayed.
-    pub vcpus: usize,
-    /// Inputs fed.
-    pub inputs: u64,
-    /// Outputs compared.
-    pub outputs: u64,
-    /// The first difference of each vCPU that has one.
-    pub differences: Vec<Difference>,
-}
-
-/// An output that is not what it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The vCPU.
-    pub vcpu: usize,
-    /// How manieth record of this vCPU, from 0.
-    pub record: u64,
-    /// Nanoseconds from the run's start.
-    pub at_ns: u64,
-    /// What is different.
-    pub what: String,
-}
-
-impl Replay {
-    /// Replays every vCPU of a trace.
-    ///
-    /// A trace without its end is replayed as far as it goes.
-    ///
-    /// # Errors
-    ///
-    /// [`NoReplay`].
-    pub fn of(trace: &Trace) -> Result<Self, NoReplay> {
-        let facts = trace.header.apic.ok_or(NoReplay::KernelApic)?;
-        if trace.lost_records != 0 {
-            return Err(NoReplay::Lost(trace.lost_records));
-        }
-        let mut replay = Self::default();
-        for vcpu in 0..trace.header.run.cpus {
-            let page = trace
-                .end
-                .as_ref()
-                .and_then(|end| end.pages.get(vcpu)?.as_ref());
-            replay.vcpu(vcpu, facts, trace, page)?;
-        }
-        Ok(replay)
-    }
-
-    /// Whether every output was the same.
-    #[must_use]
-    pub const fn is_identical(&self) -> bool {
-        self.differences.is_empty()
-    }
-
-    fn vcpu(
-        &mut self,
-        vcpu: usize,
-        facts: ApicFacts,
-        trace: &Trace,
-        page: Option<&Page>,
-    ) -> Result<(), TraceError> {
-        let clock = trace.header.clock.clock();
-        let mut processor = Processor::new(vcpu, facts, clock);
-        let mut records = 0;
-        let mut last = Tsc(trace.header.clock.start);
-        self.vcpus += 1;
-        for stamped in trace.events(Origin::Vcpu(vcpu)) {
-            let stamped = stamped?;
-            last = stamped.at;
-            if let Err(what) = processor.step(&stamped) {
-                self.differ(vcpu, records, last, &clock, what);
-                return Ok(());
-            }
-            records += 1;
-        }
-        if let Some(what) = processor.end(page) {
-            self.differ(vcpu, records, last, &clock, what);
-        }
-        self.inputs += processor.inputs;
-        self.outputs += processor.outputs;
-        Ok(())
-    }
-
-    fn differ(&mut self, vcpu: usize, record: u64, at: Tsc, clock: &Clock, what: String) {
-        self.differences.push(Difference {
-            vcpu,
-            record,
-            at_ns: clock.nanoseconds(clock.elapsed(at)),
-            what,
-        });
-    }
-}
-
-impl fmt::Display for Replay {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            vcpus,
-            inputs,
-            outputs,
-            differences,
-        } = self;
-        if differences.is_empty() {
-            return write!(
-                f,
-                "IDENTICAL: {inputs} inputs to the APICs of {vcpus} vCPU(s) gave the same {outputs} \
-                 outputs."
-            );
-        }
-        write!(
-            f,
-            "DIFFERENT: on {} of {vcpus} vCPU(s) an output is not what was recorded.",
-            differences.len()
-        )?;
-        for difference in differences {
-            let Difference {
-                vcpu,
-                record,
-                at_ns,
-                what,
-            } = difference;
-            write!(
-                f,
-                "\n  vCPU {vcpu}, record {record}, after {at_ns} ns: {what}"
-            )?;
-        }
-        Ok(())
-    }
-}
+use crate::trace::Stamped;
+use crate::trace::header::{ApicFacts, Page};
 
 /// A vCPU's APIC, as it is fed.
-struct Processor {
-    apic: LocalApic,
-    facts: ApicFacts,
+pub(super) struct Processor {
+    pub(super) apic: LocalApic,
+    pub(super) facts: ApicFacts,
     id: u32,
     mailboxes: Arc<Fabric>,
     clock: Clock,
-    inputs: u64,
-    outputs: u64,
+    pub(super) inputs: u64,
+    pub(super) outputs: u64,
     /// What the last access must bring about.
     expected: Effect,
     /// What was drained at one moment, and has not been fed yet.
@@ -193,10 +37,10 @@ struct Batch {
 }
 
 /// `Ok` unless an output differs.
-type Same = Result<(), String>;
+pub(super) type Same = Result<(), String>;
 
 impl Processor {
-    fn new(vcpu: usize, facts: ApicFacts, clock: Clock) -> Self {
+    pub(super) fn new(vcpu: usize, facts: ApicFacts, clock: Clock) -> Self {
         let id = u32::try_from(vcpu).unwrap_or(u32::MAX);
         let apic = LocalApic::new(facts.config(id));
         let mailboxes = Fabric::new([apic.identity()]).expect("one APIC makes a fabric");
@@ -226,7 +70,7 @@ impl Processor {
         Err(format!("{what}: recorded {recorded:x?}, replayed {now:x?}"))
     }
 
-    fn step(&mut self, stamped: &Stamped) -> Same {
+    pub(super) fn step(&mut self, stamped: &Stamped) -> Same {
         let event = &stamped.event;
         if self.batch.at.is_some() && !self.batch.goes_on(event) {
             self.drain()?;
@@ -384,7 +228,7 @@ impl Processor {
     }
 
     /// After the last record: the registers, or what is different.
-    fn end(&mut self, page: Option<&Page>) -> Option<String> {
+    pub(super) fn end(&mut self, page: Option<&Page>) -> Option<String> {
         let same = self.end_of_records(page);
         same.err()
     }
