@@ -176,8 +176,8 @@ fn chrome_gets_slices_that_nest_and_arrows_that_end() {
     }
 
     // Times are whole nanoseconds.
-    let ns = |object: &Value, key: &str| (number(object, key) * 1000.0).round() as u64;
-    let mut tracks = BTreeMap::<u64, Vec<(u64, u64)>>::new();
+    let ns = |object: &Value, key: &str| (number(object, key) * 1000.0).round();
+    let mut tracks = BTreeMap::<u64, Vec<(f64, f64)>>::new();
     for object in of("X") {
         let from = ns(object, "ts");
         let track = object["tid"].as_u64().expect("a number");
@@ -187,7 +187,7 @@ fn chrome_gets_slices_that_nest_and_arrows_that_end() {
             .push((from, from + ns(object, "dur")));
     }
     for (track, mut slices) in tracks {
-        slices.sort_by_key(|&(from, to)| (from, std::cmp::Reverse(to)));
+        slices.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
         let mut open = Vec::new();
         for (from, to) in slices {
             while open.last().is_some_and(|&end| end <= from) {
