@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use packets::Packets;
+use packets::{Packets, Slice};
 use serde_json::Value;
 use tests::{Output, Vapic};
 use vmm::trace::{Fate, Trace, lives};
@@ -62,16 +62,18 @@ fn export(trace: &Path, format: &str, output: &Path) -> Output {
     Vapic::new(&[&arguments[..], &["--output", text(output)]].concat()).run()
 }
 
-fn shootdown() -> Recorded {
-    let scenario = ["--scenario", "shootdown", "--iterations", "3"];
-    Recorded::new(&[&scenario[..], &["--cpus", "4"]].concat())
+fn ping() -> Recorded {
+    let scenario = ["--scenario", "ping", "--iterations", "50"];
+    Recorded::new(&[&scenario[..], &["--cpus", "2"]].concat())
 }
 
 #[test]
 fn perfetto_gets_every_send_and_every_arrow() {
-    let run = shootdown();
+    let scenario = ["--scenario", "shootdown", "--iterations", "3"];
+    let run = Recorded::new(&[&scenario[..], &["--cpus", "4"]].concat());
     let packets = Packets::read(&run.export("perfetto"));
     let slices = packets.slices();
+    assert_tracks(&run, &packets, &slices);
     let of = |category: &'static str| slices.iter().filter(move |s| s.category == category);
 
     let devices = packets.track("devices");
@@ -125,12 +127,9 @@ fn perfetto_gets_every_send_and_every_arrow() {
     assert_eq!(pending.last().map(|&(_, value)| value), Some(0.0));
 }
 
-#[test]
-fn vcpus_and_phases_have_tracks() {
-    let run = shootdown();
-    let packets = Packets::read(&run.export("perfetto"));
-    let slices = packets.slices();
-    for vcpu in 0..4 {
+/// Every vCPU has its tracks, every phase its slice, and nothing is missing.
+fn assert_tracks(run: &Recorded, packets: &Packets, slices: &[Slice]) {
+    for vcpu in 0..run.count("/run/cpus") {
         let track = packets.track(&format!("vCPU {vcpu}"));
         for name in ["guest", "APIC EOI"] {
             let found = slices
@@ -149,7 +148,7 @@ fn vcpus_and_phases_have_tracks() {
 
 #[test]
 fn chrome_gets_slices_that_nest_and_arrows_that_end() {
-    let run = shootdown();
+    let run = ping();
     let json: Value = serde_json::from_slice(&run.export("chrome")).expect("it is JSON");
     let objects = json.as_array().expect("an array");
     let of = |ph: &'static str| objects.iter().filter(move |it| it["ph"] == ph);
@@ -168,7 +167,7 @@ fn chrome_gets_slices_that_nest_and_arrows_that_end() {
             .or_default()
             .push((ph, number(object, "ts")));
     }
-    assert!(arrows.len() > 500, "{}", arrows.len());
+    assert!(arrows.len() > 200, "{}", arrows.len());
     for (id, points) in arrows {
         let phases: Vec<_> = points.iter().map(|&(ph, _)| ph).collect();
         assert!(phases == ["s", "t", "f"] || phases == ["s", "f"], "{id}");
@@ -254,7 +253,7 @@ fn a_killed_run_leaves_nothing_open() {
 
 #[test]
 fn what_comes_before_a_damage_is_exported() {
-    let run = shootdown();
+    let run = ping();
     let whole = fs::read(run.trace()).expect("the trace can be read");
     let mut damaged = whole.clone();
     damaged[whole.len() / 2] ^= 0x55;
@@ -296,7 +295,7 @@ fn bad_input_is_refused_and_touches_nothing() {
 
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
-    let run = Recorded::new(&["--scenario", "ping", "--cpus", "2"]);
+    let run = ping();
     let trace = run.trace();
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
