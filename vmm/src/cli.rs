@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::compare::Workload;
+use crate::export::Format;
 use crate::kvm::ApicModel;
 use crate::trace::Policy;
 use crate::vm::{CommandLine, MAX_VCPUS};
@@ -29,6 +30,8 @@ pub enum Command {
     Run(RunArgs),
     /// Make the report of a recorded run again, from its trace.
     Report(ReportArgs),
+    /// Turn a trace into a timeline for Perfetto or Chrome, or into CSV.
+    Export(ExportArgs),
     /// Feed the accesses of a recorded run through fresh APICs, and compare every answer.
     Replay(ReplayArgs),
     /// Compare the user-space Local APIC with KVM's own: one workload on both, in turn.
@@ -206,6 +209,41 @@ pub struct ReportArgs {
     /// Write the report to this file instead of standard output.
     #[arg(long, value_name = "PATH")]
     pub report_file: Option<PathBuf>,
+}
+
+/// Options of `vapic export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArgs {
+    /// The trace.
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// Into what.
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// Write it to this file instead of standard output.
+    #[arg(long, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+}
+
+/// What a trace can be turned into.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// Perfetto's protobuf, for <https://ui.perfetto.dev> and its trace processor.
+    Perfetto,
+    /// Chrome's JSON, for older viewers.
+    Chrome,
+    /// A row for each event.
+    Csv,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Perfetto => Self::Perfetto,
+            ExportFormat::Chrome => Self::Chrome,
+            ExportFormat::Csv => Self::Csv,
+        }
+    }
 }
 
 /// Options of `vapic replay`.

@@ -29,7 +29,7 @@ use crate::progress;
 use crate::trace::{self, End, Finished, Options};
 use crate::vcpu::{ApicPage, Fatal};
 use crate::vm::{Run, Vm, VmConfig};
-pub use offline::{replay, report};
+pub use offline::{export, replay, report};
 
 /// What is said of a guest that reset the machine: those that panic do so.
 const RESET: &str = "the guest reset the machine: see the end of its console";
@@ -55,6 +55,21 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
+    /// The export cannot be written.
+    #[error("cannot write the export to {path:?}: give a path in an existing, writable folder")]
+    ExportFile {
+        /// The path.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The export would take the place of the trace that it is made from.
+    #[error("{0:?} is the trace itself: give another --output")]
+    ExportOntoTrace(PathBuf),
+    /// The export would fill the screen.
+    #[error("standard output is a terminal: give --output PATH, or a pipe")]
+    ExportToTerminal,
     /// More vCPUs than the host's KVM runs.
     #[error("{asked} vCPUs are more than this host's KVM runs: give --cpus 1 to {most}")]
     TooManyVcpus {

@@ -12,6 +12,7 @@ pub mod control;
 pub mod decode;
 pub mod devices;
 pub mod events;
+pub mod export;
 pub mod instruction;
 pub mod kvm;
 pub mod layout;

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         None => command::run(&cli.run),
         Some(Command::Run(args)) => command::run(&args),
         Some(Command::Report(args)) => command::report(&args),
+        Some(Command::Export(args)) => command::export(&args),
         Some(Command::Replay(args)) => command::replay(&args),
         Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Top(args)) => top::run(&args),

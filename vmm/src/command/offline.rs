@@ -1,9 +1,14 @@
 //! The commands that work on a trace alone.
 
+use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
-use super::output::Output;
-use crate::cli::{ReplayArgs, ReportArgs};
+use anyhow::Context;
+
+use super::InputError;
+use super::output::{Output, OutputFile};
+use crate::cli::{ExportArgs, ReplayArgs, ReportArgs};
+use crate::export::{self, ExportError};
 use crate::observe::report::Report;
 use crate::trace::analysis::{Analysis, Limits};
 use crate::trace::{Account, Replay, Trace};
@@ -72,6 +77,42 @@ fn write_leaves(
         serde_json::Value::String(text) => writer.write_record([path, text]),
         serde_json::Value::Null => writer.write_record([path, ""]),
         value => writer.write_record([path, &value.to_string()]),
+    }
+}
+
+/// `vapic export`.
+///
+/// # Errors
+///
+/// A file that is no trace, or a damaged one; what comes before the damage is written all the same.
+pub fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
+    if args.output.is_none() && io::stdout().is_terminal() {
+        return Err(InputError::ExportToTerminal.into());
+    }
+    let trace = Trace::open(&args.trace)?;
+    let format = args.format.into();
+    let result = match &args.output {
+        None => export::export(&trace, format, io::stdout().lock()),
+        Some(path) => {
+            let unusable = |source| InputError::ExportFile {
+                path: path.clone(),
+                source,
+            };
+            let output = OutputFile::open(path.clone()).map_err(|(_, source)| unusable(source))?;
+            if output.is(&args.trace).map_err(unusable)? {
+                return Err(InputError::ExportOntoTrace(path.clone()).into());
+            }
+            export::export(&trace, format, output.emptied().map_err(unusable)?)
+        }
+    };
+    match result {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        // A reader that has seen enough, such as `head`, is no error.
+        Err(ExportError::Write(error)) if error.kind() == ErrorKind::BrokenPipe => {
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(ExportError::Write(error)) => Err(error).context("cannot write the export"),
+        Err(ExportError::Trace(error)) => Err(error.into()),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -50,12 +51,23 @@ impl OutputFile {
         }
     }
 
-    fn replace(&self, text: &str) -> io::Result<()> {
+    /// The file without what was in it.
+    pub(super) fn emptied(&self) -> io::Result<&File> {
         // A device or a pipe has no length to set.
         if self.file.metadata()?.is_file() {
             self.file.set_len(0)?;
         }
-        self.file.as_ref().write_all(text.as_bytes())
+        Ok(&self.file)
+    }
+
+    /// Whether it is this file by whatever path.
+    pub(super) fn is(&self, path: &Path) -> io::Result<bool> {
+        let (own, other) = (self.file.metadata()?, path.metadata()?);
+        Ok((own.dev(), own.ino()) == (other.dev(), other.ino()))
+    }
+
+    fn replace(&self, text: &str) -> io::Result<()> {
+        self.emptied()?.write_all(text.as_bytes())
     }
 }
 
