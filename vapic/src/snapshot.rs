@@ -195,6 +195,8 @@ impl LocalApic {
     /// # Errors
     ///
     /// Refuses a state that no APIC of this configuration can be in.
+    /// What was saved can be restored, if no guest's access was made on behalf of a processor that waited
+    /// for a start-up IPI: it executes nothing.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the two halves are stored apart"

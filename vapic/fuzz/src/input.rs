@@ -73,6 +73,26 @@ pub(crate) enum Input {
     SaveAndRestore,
 }
 
+impl Input {
+    /// Whether the processor itself does it.
+    pub(crate) const fn is_executed(&self) -> bool {
+        matches!(
+            self,
+            Self::WritePage(..)
+                | Self::WriteBytes(..)
+                | Self::ReadPage(..)
+                | Self::WriteMsr(..)
+                | Self::WriteAnyMsr(..)
+                | Self::ReadMsr(..)
+                | Self::ReadAnyMsr(..)
+                | Self::WriteBase(_)
+                | Self::WriteDeadline(_)
+                | Self::ReadDeadline
+                | Self::End
+        )
+    }
+}
+
 /// The number of a register, as a page offset divided by 16 or an MSR minus 0x800.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(crate) struct Number(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use vapic::snapshot::Snapshot;
-use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage};
+use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 use vapic::{
     Acceptance, Config, Effect, Fabric, Identity, LocalApic, Mode, Raised, Router, Waiting,
 };
@@ -57,6 +57,9 @@ impl Machine {
     /// One input at one processor; the number is taken modulo those that there are.
     pub(crate) fn perform(&mut self, cpu: u8, input: Input) {
         let cpu = usize::from(cpu) % self.apics.len();
+        if input.is_executed() && self.apics[cpu].is_waiting_for_start_up() {
+            self.start(cpu);
+        }
         match input {
             Input::WritePage(number, value) => {
                 self.write_page(cpu, number.offset(), &value.bits().to_le_bytes());
@@ -117,6 +120,18 @@ impl Machine {
         }
         promises::check(&self.apics[cpu], self.configs[cpu], self.now);
         assert_eq!(self.apics[cpu].identity(), self.published[cpu], "not told");
+    }
+
+    /// What waits for a start-up executes nothing.
+    fn start(&mut self, cpu: usize) {
+        let _ = self.fabric.mailboxes()[cpu].post(&InterruptMessage {
+            destination: Destination::All,
+            delivery: DeliveryMode::StartUp,
+            vector: 8,
+            trigger: Trigger::Edge,
+        });
+        self.drain(cpu);
+        assert!(!self.apics[cpu].is_waiting_for_start_up());
     }
 
     fn publish(&mut self, cpu: usize) {
@@ -313,7 +328,7 @@ impl Machine {
         assert_eq!(started || arrivals.start_up_discarded, waiting.start_up);
         assert!(!started || !apic.is_waiting_for_start_up());
         if arrivals.init {
-            assert!(started || apic.is_waiting_for_start_up() != self.configs[cpu].bootstrap);
+            assert!(started || apic.is_waiting_for_start_up() != apic.base().bootstrap());
             self.was_reset(cpu);
         }
     }
