@@ -10,6 +10,7 @@ pub mod command;
 pub mod decode;
 pub mod devices;
 pub mod events;
+pub mod html;
 pub mod instruction;
 pub mod kvm;
 pub mod layout;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use super::output::Output;
 use crate::cli::{ReplayArgs, ReportArgs};
+use crate::html::{Histograms, Page, Timeline};
 use crate::observe::report::Report;
 use crate::trace::analysis::{Analysis, Limits};
 use crate::trace::{Account, Replay, Trace};
@@ -14,7 +15,8 @@ use crate::trace::{Account, Replay, Trace};
 ///
 /// A file that is no trace, or a damaged one.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let mut output = Output::open(args.report_file.clone())?;
+    let file = args.html.as_ref().or(args.report_file.as_ref());
+    let mut output = Output::open(file.cloned())?;
     let trace = Trace::open(&args.trace).inspect_err(|_| output.discard())?;
     let text = report_text(args, &trace).inspect_err(|_| output.discard())?;
     output.write(&text)?;
@@ -30,11 +32,21 @@ struct Told {
 }
 
 fn report_text(args: &ReportArgs, trace: &Trace) -> anyhow::Result<String> {
-    let report = Account::of(trace)?.report(trace);
+    let account = Account::of(trace)?;
+    let report = account.report(trace);
     let limits = Limits {
         slowest: args.slowest,
     };
     let analysis = Analysis::of(trace, limits)?;
+    if args.html.is_some() {
+        let page = Page {
+            report: &report,
+            analysis: &analysis,
+            histograms: &Histograms::of(&account, trace),
+            timeline: &Timeline::of(trace)?,
+        };
+        return Ok(page.to_html());
+    }
     let told = Told { report, analysis };
     Ok(if args.json {
         serde_json::to_string(&told)? + "\n"

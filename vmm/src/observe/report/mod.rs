@@ -17,6 +17,7 @@ mod table;
 use serde::Serialize;
 
 pub use activity::{Activity, Ipis, KindCounts, ModeCounts, VectorCounts};
+pub(crate) use agreement::is_row;
 pub use agreement::{RowAgreement, Verdict};
 pub use lost::{Account, Lost, Waiting};
 pub use matrix::Matrix;
