@@ -5,6 +5,7 @@
 //! of a VM fails with "not run" where there is no `/dev/kvm`; it never passes unseen.
 
 mod binary;
+mod browser;
 pub mod differential;
 mod drain;
 mod elf;
@@ -13,6 +14,7 @@ mod output;
 mod process;
 mod report;
 
+pub use browser::{Browser, Picture, Shown};
 pub use elf::Elf;
 pub use output::Output;
 pub use process::{Running, Vapic};

@@ -203,6 +203,10 @@ pub struct ReportArgs {
     /// Print CSV: a line for each value, with its key in the JSON report.
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
+    /// Write the report to this file as an HTML page with pictures, which needs nothing but a
+    /// browser.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["json", "csv", "report_file"])]
+    pub html: Option<PathBuf>,
     /// How many of the slowest IPIs to tell the story of.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub slowest: usize,

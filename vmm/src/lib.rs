@@ -13,6 +13,7 @@ pub mod decode;
 pub mod devices;
 pub mod events;
 pub mod export;
+pub mod html;
 pub mod instruction;
 pub mod kvm;
 pub mod layout;

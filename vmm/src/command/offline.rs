@@ -9,6 +9,7 @@ use super::InputError;
 use super::output::{Output, OutputFile};
 use crate::cli::{ExportArgs, ReplayArgs, ReportArgs};
 use crate::export::{self, ExportError};
+use crate::html::{Histograms, Page, Timeline};
 use crate::observe::report::Report;
 use crate::trace::analysis::{Analysis, Limits};
 use crate::trace::{Account, Replay, Trace};
@@ -19,7 +20,8 @@ use crate::trace::{Account, Replay, Trace};
 ///
 /// A file that is no trace, or a damaged one.
 pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
-    let mut output = Output::open(args.report_file.clone())?;
+    let file = args.html.as_ref().or(args.report_file.as_ref());
+    let mut output = Output::open(file.cloned())?;
     let trace = Trace::open(&args.trace).inspect_err(|_| output.discard())?;
     let text = report_text(args, &trace).inspect_err(|_| output.discard())?;
     output.write(&text)?;
@@ -35,11 +37,21 @@ struct Told {
 }
 
 fn report_text(args: &ReportArgs, trace: &Trace) -> anyhow::Result<String> {
-    let report = Account::of(trace)?.report(trace);
+    let account = Account::of(trace)?;
+    let report = account.report(trace);
     let limits = Limits {
         slowest: args.slowest,
     };
     let analysis = Analysis::of(trace, limits)?;
+    if args.html.is_some() {
+        let page = Page {
+            report: &report,
+            analysis: &analysis,
+            histograms: &Histograms::of(&account, trace),
+            timeline: &Timeline::of(trace)?,
+        };
+        return Ok(page.to_html());
+    }
     let told = Told { report, analysis };
     Ok(if args.json {
         serde_json::to_string(&told)? + "\n"

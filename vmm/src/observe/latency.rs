@@ -89,6 +89,15 @@ impl Latency {
         self.sum.checked_div(self.count()).unwrap_or(0)
     }
 
+    /// Durations in ticks that were recorded, to 1 per cent, and how often each was.
+    pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let values = self.histogram.iter_recorded();
+        values.map(|value| {
+            let ticks = value.value_iterated_to().clamp(self.min(), self.max);
+            (ticks, value.count_since_last_iteration())
+        })
+    }
+
     /// The duration in ticks that a share of `quantile` (0 to 1) does not exceed.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> u64 {

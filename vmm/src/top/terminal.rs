@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::interval::Interval;
 use super::keys::{Controls, Outcome};
@@ -33,7 +33,9 @@ enum End {
 /// Shows the VM until the user, a signal or its end says otherwise.
 pub(super) fn watch(mut source: Source, interval: Duration) -> anyhow::Result<ExitCode> {
     let signal = Arc::new(AtomicUsize::new(0));
-    for number in [SIGINT, SIGTERM, SIGHUP] {
+    // SIGHUP keeps its own way: the terminal is gone, so there is nothing to restore, and reading it
+    // would never end.
+    for number in [SIGINT, SIGTERM] {
         let value = number.unsigned_abs() as usize;
         signal_hook::flag::register_usize(number, Arc::clone(&signal), value)?;
     }

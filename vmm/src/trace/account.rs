@@ -40,6 +40,12 @@ impl Account {
         Ok(Self { observer, ledgers })
     }
 
+    /// The books of the vCPUs, in order.
+    #[must_use]
+    pub fn ledgers(&self) -> &[Ledger] {
+        &self.ledgers
+    }
+
     /// The run's report: the one that was given when it ended, if nothing was lost.
     #[must_use]
     pub fn report(&self, trace: &Trace) -> Report {

@@ -35,6 +35,9 @@ pub use recorder::{Policy, Recorder};
 pub use replay::{NoReplay, Replay};
 pub use writer::{Finished, Options, Tracer, Writer};
 
+#[cfg(test)]
+pub(crate) use reader::tests::file_of;
+
 /// Whose events a block of records has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Origin {

@@ -284,4 +284,4 @@ impl Iterator for Events<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -121,7 +121,7 @@ pub(super) fn list(value: &Value) -> Option<Vec<u64>> {
 }
 
 /// Whether a result of a phase is one of the guest's rows, which tables leave to the comparison.
-pub(super) fn is_row(key: &str) -> bool {
+pub(crate) fn is_row(key: &str) -> bool {
     ["tlb", "loc"].contains(&key) || ROWS.iter().any(|&(known, _)| known == key)
 }
 

@@ -18,6 +18,7 @@ use serde::Serialize;
 
 pub(crate) use activity::mode_name;
 pub use activity::{Activity, Ipis, KindCounts, ModeCounts, VectorCounts};
+pub(crate) use agreement::is_row;
 pub use agreement::{RowAgreement, Verdict};
 pub(crate) use columns::Columns;
 pub use lost::{Account, Lost, Waiting};

@@ -5,9 +5,18 @@ use crate::trace::format::write_block;
 use crate::trace::header::ClockFacts;
 
 fn file(blocks: &[(Origin, &[Record])]) -> tempfile::NamedTempFile {
+    file_of(crate::observe::report::tests::run(2), &[], blocks)
+}
+
+/// A trace without an end, whose ticks are nanoseconds.
+pub(crate) fn file_of(
+    run: crate::observe::report::Run,
+    marks: &[Mark],
+    blocks: &[(Origin, &[Record])],
+) -> tempfile::NamedTempFile {
     let mut bytes = file_head().to_vec();
     let header = Header {
-        run: crate::observe::report::tests::run(2),
+        run,
         clock: ClockFacts {
             start: 0,
             khz: 1_000_000,
@@ -18,6 +27,10 @@ fn file(blocks: &[(Origin, &[Record])]) -> tempfile::NamedTempFile {
     };
     let header = serde_json::to_vec(&header).unwrap();
     write_block(&mut bytes, Content::Header, Origin::Devices, &header, 0).unwrap();
+    for mark in marks {
+        let mark = serde_json::to_vec(mark).unwrap();
+        write_block(&mut bytes, Content::Mark, Origin::Devices, &mark, 0).unwrap();
+    }
     for (origin, records) in blocks {
         let records: Vec<u8> = records
             .iter()
