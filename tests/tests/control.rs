@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -390,6 +391,29 @@ fn the_live_view_gives_the_terminal_back_when_a_signal_or_the_vms_end_ends_it() 
         output.stdout.contains("vapic: the VM has ended\r\ncode=0"),
         "{output:?}"
     );
+}
+
+#[test]
+fn the_live_view_ends_with_its_terminal() {
+    let storm = Storm::start("100");
+    let path = storm.path();
+    let script = "\"$VAPIC\" top \"$1\"";
+    let mut watching = Vapic::on_terminal(script, text_of(&path)).start();
+    watching.wait_for("sleep%");
+    // The terminal's other end is gone without a word.
+    watching.signal("KILL");
+    let _ = watching.wait();
+    let is_left = || {
+        let pattern = format!("vapic top {}", text_of(&path));
+        let found = Command::new("pgrep").args(["-f", &pattern]).output();
+        found.expect("pgrep can be run").status.success()
+    };
+    let since = Instant::now();
+    while is_left() {
+        assert!(since.elapsed() < Duration::from_secs(30), "it still runs");
+        thread::sleep(Duration::from_millis(20));
+    }
+    let _ = storm.end();
 }
 
 #[test]
