@@ -135,7 +135,7 @@ def check(processor, report, chrome):
         where slice.ts < parent.ts or slice.ts + slice.dur > parent.ts + parent.dur"""
     equal("slices beyond the one around them", one(processor, outside), 0)
 
-    args, last = ("args", "exit") if chrome else ("debug", "eoi")
+    args = "args" if chrome else "debug"
     ipi = f"extract_arg({{}}.arg_set_id, '{args}.ipi')"
     of_ipis = f"service.category = 'service' and {ipi.format('service')} is not null"
     services = one(processor, f"select count(*) from slice service where {of_ipis}")
@@ -146,7 +146,7 @@ def check(processor, report, chrome):
           select 1 from flow a join slice send on send.id = a.slice_out
           join flow b on b.slice_out = service.id join slice last on last.id = b.slice_in
           where a.slice_in = service.id
-            and send.category = 'send' and last.category = '{last}'
+            and send.category = 'send' and last.category = 'eoi'
             and {ipi.format('send')} = {ipi.format('service')}
             and last.ts = service.ts + service.dur)"""
     equal("ended services without arrows from send and to EOI", one(processor, unarrowed), 0)
