@@ -10,6 +10,9 @@ use crate::trace::analysis::{Analysis, STAGE_NAMES, StageSpread};
 const BAR: usize = 26;
 const PITCH: usize = 36;
 
+/// A number of a stage's spread.
+type Statistic = fn(&StageSpread) -> u64;
+
 pub(super) fn section(analysis: &Analysis) -> Section {
     let stages: Vec<_> = analysis
         .stages
@@ -52,7 +55,7 @@ pub(super) fn key() -> Markup {
 }
 
 fn picture(stages: &[&StageSpread]) -> Markup {
-    let bars: [(&str, fn(&StageSpread) -> u64); 4] = [
+    let bars: [(&str, Statistic); 4] = [
         ("mean", |stage| stage.mean_ns),
         ("p50", |stage| stage.p50_ns),
         ("p90", |stage| stage.p90_ns),
