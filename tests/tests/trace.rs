@@ -200,6 +200,12 @@ fn what_is_no_trace_is_refused_in_one_line() {
             output.refused(2, &[said]);
         }
     }
+    // A report does not take the place of its trace.
+    for option in ["--report-file", "--html"] {
+        let onto = Vapic::new(&["report", text(&trace), option, text(&trace)]).run();
+        onto.refused(2, &["is the trace itself"]);
+    }
+    assert_eq!(fs::read(&trace).expect("the trace can be read"), whole);
     let missing = Vapic::new(&["report", "/no/such/trace"]).run();
     missing.refused(2, &["cannot read", "/no/such/trace"]);
 }

@@ -55,6 +55,9 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
+    /// The report would take the place of the trace that it is made from.
+    #[error("{0:?} is the trace itself: write the report to another file")]
+    ReportOntoTrace(PathBuf),
     /// The export cannot be written.
     #[error("cannot write the export to {path:?}: give a path in an existing, writable folder")]
     ExportFile {

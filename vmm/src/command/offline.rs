@@ -11,6 +11,7 @@ use crate::cli::{ExportArgs, ReplayArgs, ReportArgs};
 use crate::export::{self, ExportError};
 use crate::html::{Histograms, Page, Timeline};
 use crate::observe::report::Report;
+use crate::progress;
 use crate::trace::analysis::{Analysis, Limits};
 use crate::trace::{Account, Replay, Trace};
 
@@ -23,7 +24,12 @@ pub fn report(args: &ReportArgs) -> anyhow::Result<ExitCode> {
     let file = args.html.as_ref().or(args.report_file.as_ref());
     let mut output = Output::open(file.cloned())?;
     let trace = Trace::open(&args.trace).inspect_err(|_| output.discard())?;
+    if output.is(&args.trace) {
+        return Err(InputError::ReportOntoTrace(args.trace.clone()).into());
+    }
+    let progress = progress::spinner("the trace is read");
     let text = report_text(args, &trace).inspect_err(|_| output.discard())?;
+    progress.finish_and_clear();
     output.write(&text)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -103,6 +109,7 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
     }
     let trace = Trace::open(&args.trace)?;
     let format = args.format.into();
+    let progress = progress::spinner("the trace is exported");
     let result = match &args.output {
         None => export::export(&trace, format, io::stdout().lock()),
         Some(path) => {
@@ -117,6 +124,7 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
             export::export(&trace, format, output.emptied().map_err(unusable)?)
         }
     };
+    progress.finish_and_clear();
     match result {
         Ok(()) => Ok(ExitCode::SUCCESS),
         // A reader that has seen enough, such as `head`, is no error.
@@ -135,7 +143,9 @@ pub fn export(args: &ExportArgs) -> anyhow::Result<ExitCode> {
 /// A file that is no trace, a damaged one, or one that cannot be replayed.
 pub fn replay(args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let trace = Trace::open(&args.trace)?;
+    let progress = progress::spinner("the trace is replayed");
     let replay = Replay::of(&trace)?;
+    progress.finish_and_clear();
     Output::Stdout.write(&format!("{replay}\n"))?;
     Ok(ExitCode::from(u8::from(!replay.is_identical())))
 }

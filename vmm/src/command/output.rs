@@ -81,6 +81,14 @@ impl Output {
             .map_err(|(path, source)| InputError::ReportFile { path, source })
     }
 
+    /// Whether it is this file by whatever path.
+    pub(super) fn is(&self, path: &Path) -> bool {
+        match self {
+            Self::Stdout => false,
+            Self::File(file) => file.is(path).unwrap_or(false),
+        }
+    }
+
     /// Nothing will be written.
     pub(crate) fn discard(&self) {
         if let Self::File(file) = self {
