@@ -200,9 +200,14 @@ fn apic(args: &RunArgs) -> ApicKind {
     }
 }
 
+/// The embedded guest uses one mode after the other unless told; a kernel of the user's decides.
 fn apic_mode(args: &RunArgs) -> String {
+    let by_itself = || match args.kernel {
+        None => "both".to_owned(),
+        Some(_) => "guest".to_owned(),
+    };
     let mode = args.apic_mode.and_then(|mode| mode.to_possible_value());
-    mode.map_or_else(|| "both".to_owned(), |mode| mode.get_name().to_owned())
+    mode.map_or_else(by_itself, |mode| mode.get_name().to_owned())
 }
 
 /// A kernel of the user's has no scenario unless one was named.

@@ -35,6 +35,7 @@ impl Comparison {
         };
         let mode = match subject.apic_mode.as_str() {
             "both" => "xAPIC and x2APIC",
+            "guest" => "the guest's choice of",
             mode => mode,
         };
         let mut lines = vec![

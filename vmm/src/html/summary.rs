@@ -111,7 +111,11 @@ fn facts(run: &Run) -> Markup {
     let facts = [
         (
             "APIC",
-            format!("{apic}, mode {}", cut(&run.apic_mode, LONGEST)),
+            match run.apic_mode.as_str() {
+                "both" => format!("{apic}, xAPIC and x2APIC mode"),
+                "guest" => format!("{apic}, the guest's choice of mode"),
+                mode => format!("{apic}, {} mode", cut(mode, LONGEST)),
+            },
         ),
         (
             "Machine",

@@ -26,7 +26,7 @@ pub struct Run {
     pub version: String,
     /// Which APIC the guest had.
     pub apic: ApicKind,
-    /// The modes that the guest was told to use: `xapic`, `x2apic` or `both`.
+    /// The modes that the guest was told to use: `xapic`, `x2apic` or `both`; `guest` if it decides.
     pub apic_mode: String,
     /// The scenario; empty for a guest that has none.
     pub scenario: String,

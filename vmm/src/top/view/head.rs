@@ -22,6 +22,7 @@ pub(in crate::top) fn title(about: &About, vcpus: usize) -> String {
     };
     let mode = match about.apic_mode.as_str() {
         "both" => "xapic+x2apic",
+        "guest" => "mode by guest",
         mode => mode,
     };
     let plural = if vcpus == 1 { "" } else { "s" };

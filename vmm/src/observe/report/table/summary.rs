@@ -57,6 +57,7 @@ fn verdict(report: &Report) -> String {
     };
     let mode = match run.apic_mode.as_str() {
         "both" => "xAPIC and x2APIC mode".to_owned(),
+        "guest" => "the guest's choice of mode".to_owned(),
         mode => format!("{mode} mode"),
     };
     format!(
