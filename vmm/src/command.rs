@@ -4,6 +4,7 @@ mod offline;
 mod output;
 
 use std::io::{self, IsTerminal};
+use std::os::unix::fs::FileTypeExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub enum InputError {
         #[source]
         source: io::Error,
     },
+    /// The trace would go to a pipe.
+    #[error("{0:?} is a pipe: give the trace a file")]
+    TraceToPipe(PathBuf),
     /// The report would take the place of the trace that it is made from.
     #[error("{0:?} is the trace itself: write the report to another file")]
     ReportOntoTrace(PathBuf),
@@ -93,6 +97,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     // Opened first: a report that cannot be written must not be found out after the run.
     let mut output = Output::open(args.report_file.clone())?;
     let control = control(args).inspect_err(|_| output.discard())?;
+    // A reader that stalls would hold up the end of the run.
+    let is_pipe = |path: &PathBuf| {
+        let data = path.metadata();
+        data.is_ok_and(|data| data.file_type().is_fifo())
+    };
+    if let Some(path) = args.trace.as_ref().filter(|path| is_pipe(path)) {
+        output.discard();
+        return Err(InputError::TraceToPipe(path.clone()).into());
+    }
     let trace = match &args.trace {
         Some(path) => Some(
             OutputFile::open(path.clone())
@@ -101,6 +114,11 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         ),
         None => None,
     };
+    if let (Some(path), true) = (&args.trace, args.report_file.is_some())
+        && output.is(path)
+    {
+        return Err(InputError::ReportOntoTrace(path.clone()).into());
+    }
     let facts = facts(args);
     let vm = build(args, kernel, trace.as_ref(), &facts).inspect_err(|_| {
         output.discard();

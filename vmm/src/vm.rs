@@ -279,6 +279,7 @@ impl Vm {
             EventLoop::new(&machine, timers, timeout).context("cannot set up the event loop")?;
         let stop_tracing = AtomicBool::new(false);
         let (finished, trace) = thread::scope(|scope| {
+            let ending = tracer.as_ref().map(trace::Writer::ending);
             let tracer = tracer.map(|writer| scope.spawn(|| writer.run(&stop_tracing)));
             let mut running = Vec::new();
             for (index, (fd, body)) in threads.into_iter().enumerate() {
@@ -312,13 +313,22 @@ impl Vm {
             if let Err(error) = events.run() {
                 machine.end(Ending::Host(format!("the event loop failed: {error}")));
             }
+            if let Some(ending) = ending {
+                ending.store(true, Ordering::Relaxed);
+            }
             let finished: Vec<Finished> = running
                 .into_iter()
                 // A thread that panicked has said so itself, and ended the machine.
                 .filter_map(|thread| thread.join().ok())
                 .collect();
             stop_tracing.store(true, Ordering::Release);
-            let trace = tracer.and_then(|thread| thread.join().ok());
+            let trace = tracer.and_then(|thread| {
+                let joined = thread.join();
+                if joined.is_err() {
+                    machine.end(Ending::Host("the trace's thread panicked".to_owned()));
+                }
+                joined.ok()
+            });
             if let Some(Ok(serving)) = control {
                 serving.end();
             }

@@ -99,6 +99,7 @@ impl Controls {
             return Outcome::Quit;
         }
         match &mut self.mode {
+            Mode::Help if key.code == KeyCode::Char('q') => Outcome::Quit,
             Mode::Help => {
                 self.mode = Mode::Watching;
                 Outcome::Stay

@@ -2,7 +2,7 @@
 
 use super::{Origin, Trace, TraceError};
 use crate::observe::report::{Ending, Report, TraceFacts};
-use crate::observe::{Ledger, Observer};
+use crate::observe::{Ledger, Observer, Tsc};
 
 /// What is said of a run whose trace has no end.
 const NO_END: &str = "the trace has no end: the run was killed, and this is what it left behind";
@@ -11,6 +11,8 @@ const NO_END: &str = "the trace has no end: the run was killed, and this is what
 pub struct Account {
     observer: Observer,
     ledgers: Vec<Ledger>,
+    /// The latest stamp of all.
+    last: Tsc,
 }
 
 impl Account {
@@ -23,21 +25,30 @@ impl Account {
         let vcpus = trace.header.run.cpus;
         let observer = Observer::new(vcpus, trace.header.clock.clock());
         let mut devices = observer.device_ledger();
+        let mut last = observer.clock().start();
         for stamped in trace.events(Origin::Devices) {
-            devices.book(&stamped?.event);
+            let stamped = stamped?;
+            last = last.max(stamped.at);
+            devices.book(&stamped.event);
         }
         let mut ledgers = Vec::new();
         for vcpu in 0..vcpus {
             let mut ledger = observer.ledger(vcpu);
             for stamped in trace.events(Origin::Vcpu(vcpu)) {
-                ledger.book(&stamped?.event);
+                let stamped = stamped?;
+                last = last.max(stamped.at);
+                ledger.book(&stamped.event);
             }
             ledgers.push(ledger);
         }
         for mark in &trace.marks {
             observer.mark(mark);
         }
-        Ok(Self { observer, ledgers })
+        Ok(Self {
+            observer,
+            ledgers,
+            last,
+        })
     }
 
     /// The books of the vCPUs, in order.
@@ -58,6 +69,8 @@ impl Account {
             }
             None => {
                 run.ending = Ending::Error(NO_END.to_owned());
+                let clock = self.observer.clock();
+                run.duration_ns = clock.nanoseconds(clock.elapsed(self.last));
                 Vec::new()
             }
         };

@@ -72,6 +72,56 @@ pub struct Page {
     pub bytes: String,
 }
 
+impl Header {
+    /// The same with nothing in its words that a terminal would obey.
+    #[must_use]
+    pub(super) fn printable(mut self) -> Self {
+        let Run {
+            version,
+            apic_mode,
+            scenario,
+            kernel,
+            host,
+            ..
+        } = &mut self.run;
+        for text in [
+            version,
+            apic_mode,
+            scenario,
+            kernel,
+            &mut host.cpu_model,
+            &mut host.kernel,
+        ] {
+            printable(text);
+        }
+        self
+    }
+}
+
+impl End {
+    /// The same with nothing in its words that a terminal would obey.
+    #[must_use]
+    pub(super) fn printable(mut self) -> Self {
+        if let Ending::Error(text) = &mut self.ending {
+            printable(text);
+        }
+        self
+    }
+}
+
+fn printable(text: &mut String) {
+    if text.chars().any(char::is_control) {
+        let shown = |c: char| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        };
+        *text = text.chars().map(shown).collect();
+    }
+}
+
 impl ClockFacts {
     /// The clock that turns stamps into time.
     #[must_use]

@@ -127,7 +127,8 @@ impl Lives {
                     exited: Tsc(start.wrapping_add(id.ticks())),
                     decoded: at,
                     entered: None,
-                    deliveries: Vec::new(),
+                    // Most have one target.
+                    deliveries: Vec::with_capacity(1),
                 });
             }
             Event::Posted {

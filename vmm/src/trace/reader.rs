@@ -15,16 +15,18 @@ use super::header::{End, Header};
 use super::mark::Mark;
 use super::merged::Merged;
 use super::record::{RECORD_SIZE, Record, Stamped};
+use crate::vm::MAX_VCPUS;
 
 /// Why a trace cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file cannot be read.
-    #[error("cannot read {path:?}: {source}")]
+    #[error("cannot read {path:?}")]
     Unreadable {
         /// Its path.
         path: PathBuf,
         /// The reason.
+        #[source]
         source: io::Error,
     },
     /// It is no trace.
@@ -119,15 +121,18 @@ impl Trace {
             let head = block.head;
             lost_records = lost_records.max(head.lost);
             match head.content {
-                Content::Header => header = Some(reading.json(block)?),
+                Content::Header => header = Some(reading.json::<Header>(block)?.printable()),
                 Content::Records => records.entry(head.origin).or_default().push(block),
                 Content::Mark => marks.push(reading.json(block)?),
-                Content::End => end = Some(reading.json(block)?),
+                Content::End => end = Some(reading.json::<End>(block)?.printable()),
             }
             at += BLOCK_HEAD_SIZE as u64 + u64::from(head.packed);
         }
         let header: Header = header.ok_or_else(no_trace)?;
         let vcpus = header.run.cpus;
+        if vcpus > MAX_VCPUS as usize {
+            return Err(reading.damaged(FILE_HEAD_SIZE as u64, "more vCPUs than a machine has"));
+        }
         if let Some(blocks) = records
             .iter()
             .find(|(origin, _)| matches!(origin, Origin::Vcpu(vcpu) if *vcpu >= vcpus))
@@ -234,6 +239,10 @@ impl Reading<'_> {
         }
         let mut bytes = [0; BLOCK_HEAD_SIZE];
         self.read(&mut bytes, at)?;
+        // What a file system gives for what a host that crashed had not written yet.
+        if bytes == [0; BLOCK_HEAD_SIZE] {
+            return Ok(None);
+        }
         let head = BlockHead::from_bytes(&bytes)
             .ok_or_else(|| self.damaged(at, "a block that has no meaning"))?;
         Ok((content + u64::from(head.packed) <= size).then_some(Block { at, head }))

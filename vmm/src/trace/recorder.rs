@@ -4,8 +4,9 @@
 //! which is then counted, or the thread's time.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rtrb::{Consumer, Producer, PushError, RingBuffer};
 
@@ -29,10 +30,22 @@ const RING_BYTES: usize = 64 << 20;
 const FEWEST: usize = 1 << 12;
 const MOST: usize = 1 << 17;
 
+/// How long a thread that waits for room leaves the processor to the writer.
+const NAP: Duration = Duration::from_micros(50);
+
+/// What the recorders of a VM share.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shared {
+    /// Records that no ring took, or no file.
+    pub(super) lost: Arc<AtomicU64>,
+    /// The VM ends: nobody waits for room any more, which a file that has stalled would never make.
+    pub(super) ending: Arc<AtomicBool>,
+}
+
 /// The end at which a thread puts its events.
 pub struct Recorder {
     ring: Producer<Record>,
-    lost: Arc<AtomicU64>,
+    shared: Shared,
     policy: Policy,
 }
 
@@ -42,14 +55,14 @@ pub(super) struct Source {
     pub(super) ring: Consumer<Record>,
 }
 
-/// The two ends of a ring for one of `sources` threads; losses are added to `lost`.
+/// The two ends of a ring for one of `sources` threads.
 #[must_use]
-pub(super) fn ring(sources: usize, policy: Policy, lost: &Arc<AtomicU64>) -> (Recorder, Source) {
+pub(super) fn ring(sources: usize, policy: Policy, shared: &Shared) -> (Recorder, Source) {
     let share = RING_BYTES / size_of::<Record>() / sources.max(1);
     let (producer, consumer) = RingBuffer::new(share.clamp(FEWEST, MOST));
     let recorder = Recorder {
         ring: producer,
-        lost: Arc::clone(lost),
+        shared: shared.clone(),
         policy,
     };
     (recorder, Source { ring: consumer })
@@ -67,12 +80,13 @@ impl Recorder {
     #[cold]
     fn full(&mut self, record: Record) {
         loop {
+            let ending = self.shared.ending.load(Ordering::Relaxed);
             // A writer that is gone makes no room any more.
-            if self.policy == Policy::Drop || self.ring.is_abandoned() {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+            if self.policy == Policy::Drop || ending || self.ring.is_abandoned() {
+                self.shared.lost.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            thread::yield_now();
+            thread::sleep(NAP);
             if self.ring.push(record).is_ok() {
                 return;
             }
@@ -86,13 +100,13 @@ mod tests {
 
     #[test]
     fn a_full_ring_drops_whole_records_and_counts_them() {
-        let lost = Arc::default();
-        let (mut recorder, mut source) = ring(usize::MAX, Policy::Drop, &lost);
+        let shared = Shared::default();
+        let (mut recorder, mut source) = ring(usize::MAX, Policy::Drop, &shared);
         let event = |number: usize| Event::Lint0(number.is_multiple_of(3));
         for number in 0..FEWEST + 3 {
             recorder.record(&event(number));
         }
-        assert_eq!(lost.load(Ordering::Relaxed), 3);
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 3);
         let kept: Vec<_> = source
             .ring
             .read_chunk(FEWEST)
@@ -105,8 +119,8 @@ mod tests {
 
     #[test]
     fn a_recorder_that_waits_loses_nothing_until_the_writer_is_gone() {
-        let lost = Arc::default();
-        let (mut recorder, mut source) = ring(usize::MAX, Policy::Wait, &lost);
+        let shared = Shared::default();
+        let (mut recorder, mut source) = ring(usize::MAX, Policy::Wait, &shared);
         let events = 3 * FEWEST;
         let taken = thread::scope(|scope| {
             scope.spawn(move || {
@@ -120,10 +134,21 @@ mod tests {
             }
             events
         });
-        assert_eq!((taken, lost.load(Ordering::Relaxed)), (events, 0));
+        assert_eq!((taken, shared.lost.load(Ordering::Relaxed)), (events, 0));
         for _ in 0..=FEWEST {
             recorder.record(&Event::Reset);
         }
-        assert!(lost.load(Ordering::Relaxed) > 0);
+        assert!(shared.lost.load(Ordering::Relaxed) > 0);
+    }
+
+    #[test]
+    fn nobody_waits_for_room_once_the_vm_ends() {
+        let shared = Shared::default();
+        let (mut recorder, _source) = ring(usize::MAX, Policy::Wait, &shared);
+        shared.ending.store(true, Ordering::Relaxed);
+        for _ in 0..FEWEST + 2 {
+            recorder.record(&Event::Reset);
+        }
+        assert_eq!(shared.lost.load(Ordering::Relaxed), 2);
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::format::{Content, file_head, write_block};
 use super::header::{End, Header};
 use super::mark::{Mark, MarkSender};
 use super::record::{RECORD_SIZE, Record};
-use super::recorder::{self, Policy, Recorder, Source};
+use super::recorder::{self, Policy, Recorder, Shared, Source};
 use crate::observe::report::Run;
 
 /// How long the writer sleeps when there is little to write.
@@ -24,6 +24,8 @@ const WORTH_A_BLOCK: usize = 1 << 13;
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// Most records of a block: 1 MiB.
 const LARGEST_BLOCK: usize = 1 << 15;
+/// Most marker lines between two looks at the rings: a guest may write them without end.
+const MOST_MARKS: usize = 64;
 
 /// How a run is to be traced.
 #[derive(Clone, Debug)]
@@ -54,9 +56,9 @@ impl Tracer {
     /// Makes the rings of `vcpus` vCPUs and their devices.
     #[must_use]
     pub fn new(options: &Options, vcpus: usize) -> Self {
-        let lost = Arc::new(AtomicU64::new(0));
+        let shared = Shared::default();
         let sources = vcpus + 1;
-        let mut ends = (0..sources).map(|_| recorder::ring(sources, options.policy, &lost));
+        let mut ends = (0..sources).map(|_| recorder::ring(sources, options.policy, &shared));
         let (devices, source) = ends.next().expect("there is at least one ring");
         let mut rings = vec![Ring::new(Origin::Devices, source)];
         let vcpus = ends
@@ -76,7 +78,7 @@ impl Tracer {
                 limit: options.limit,
                 rings,
                 marks: received,
-                lost,
+                shared,
                 written: 0,
                 records: 0,
             },
@@ -106,7 +108,7 @@ pub struct Writer {
     limit: u64,
     rings: Vec<Ring>,
     marks: Receiver<Mark>,
-    lost: Arc<AtomicU64>,
+    shared: Shared,
     written: u64,
     records: u64,
 }
@@ -141,6 +143,12 @@ impl Writer {
         )
     }
 
+    /// To be set when the VM ends, so that nobody waits for room any more.
+    #[must_use]
+    pub fn ending(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.shared.ending)
+    }
+
     /// Writes what the rings bring until `stop` is set and they are empty.
     #[must_use]
     pub fn run(mut self, stop: &AtomicBool) -> Finished {
@@ -148,7 +156,7 @@ impl Writer {
         let Self {
             file,
             records,
-            lost,
+            shared,
             rings,
             ..
         } = self;
@@ -157,7 +165,7 @@ impl Writer {
         Finished {
             file,
             records,
-            lost: lost.load(Ordering::Relaxed) + left as u64,
+            lost: shared.lost.load(Ordering::Relaxed) + left as u64,
             failure,
         }
     }
@@ -166,7 +174,14 @@ impl Writer {
         loop {
             // Before the rings are looked at: what was put there until then is found.
             let stopping = stop.load(Ordering::Acquire);
-            while let Ok(mark) = self.marks.try_recv() {
+            for _ in 0..MOST_MARKS {
+                let Ok(mark) = self.marks.try_recv() else {
+                    break;
+                };
+                if self.written >= self.limit {
+                    self.lose(1);
+                    continue;
+                }
                 let line = serde_json::to_vec(&mark)?;
                 self.block(Content::Mark, Origin::Devices, &line)?;
             }
@@ -198,7 +213,7 @@ impl Writer {
             taken += count;
             if self.written >= self.limit {
                 chunk.commit_all();
-                self.lost.fetch_add(count as u64, Ordering::Relaxed);
+                self.lose(count as u64);
                 continue;
             }
             let mut bytes = Vec::with_capacity(count * RECORD_SIZE);
@@ -206,14 +221,19 @@ impl Writer {
                 bytes.extend(Record::to_bytes(record));
             }
             let origin = ring.origin;
-            self.block(Content::Records, origin, &bytes)?;
+            let written = self.block(Content::Records, origin, &bytes);
+            written.inspect_err(|_| self.lose(count as u64))?;
             self.records += count as u64;
         }
         Ok(taken)
     }
 
+    fn lose(&self, records: u64) {
+        self.shared.lost.fetch_add(records, Ordering::Relaxed);
+    }
+
     fn block(&mut self, content: Content, origin: Origin, bytes: &[u8]) -> io::Result<()> {
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.shared.lost.load(Ordering::Relaxed);
         self.written += write_block(&mut self.file.as_ref(), content, origin, bytes, lost)?;
         Ok(())
     }

@@ -42,7 +42,8 @@ pub(super) fn victims(lives: &[Life], clock: &Clock) -> Vec<Traffic> {
         of.ipis += 1;
         of.deliveries += u64::from(delivery.fate == Fate::Injected);
         if let (Some(injected), Some(ended)) = (delivery.injected, delivery.ended) {
-            of.in_service_ns += clock.nanoseconds(ended.since(injected));
+            let served = clock.nanoseconds(ended.since(injected));
+            of.in_service_ns = of.in_service_ns.saturating_add(served);
         }
     }
     busiest_first(traffic)

@@ -93,3 +93,32 @@ fn records_of_no_vcpu_or_of_no_meaning_are_damage() {
         [Err(TraceError::Damaged { .. })]
     ));
 }
+
+#[test]
+fn zeros_after_the_last_block_end_the_trace() {
+    let file = file(&[(Origin::Vcpu(0), &[ended(1)])]);
+    let mut bytes = std::fs::read(file.path()).unwrap();
+    bytes.extend([0; 4096]);
+    std::fs::write(file.path(), bytes).unwrap();
+    let trace = Trace::open(file.path()).unwrap();
+    assert_eq!(trace.record_count(), 1);
+    assert!(trace.end.is_none());
+}
+
+#[test]
+fn more_vcpus_than_a_machine_has_are_damage() {
+    let file = file_of(crate::observe::report::tests::run(1 << 62), &[], &[]);
+    let refused = Trace::open(file.path());
+    assert!(matches!(refused, Err(TraceError::Damaged { .. })));
+}
+
+#[test]
+fn what_a_terminal_would_obey_is_not_shown() {
+    let run = crate::observe::report::Run {
+        scenario: "\u{1b}]0;x\u{7}".to_owned(),
+        ..crate::observe::report::tests::run(1)
+    };
+    let file = file_of(run, &[], &[]);
+    let trace = Trace::open(file.path()).unwrap();
+    assert_eq!(trace.header.run.scenario, "\u{FFFD}]0;x\u{FFFD}");
+}

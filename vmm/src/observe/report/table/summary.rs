@@ -14,6 +14,13 @@ pub(super) fn summary(report: &Report) -> String {
             .iter()
             .map(|reason| format!("  {reason}.")),
     );
+    if report.run.partial {
+        lines.push(
+            "  INCOMPLETE: not all that happened is in the trace, so that the counts below are of \
+             what is."
+                .to_owned(),
+        );
+    }
     let failures = report.failures.iter().take(MOST_LINES);
     lines.extend(failures.map(|failure| format!("  {}: {}", failure.scenario, failure.text)));
     if report.failures.len() > MOST_LINES {
@@ -82,14 +89,19 @@ fn ipis(report: &Report) -> Vec<String> {
     });
     vec![
         format!(
-            "  {} IPIs to {} targets: {} injected, {} coalesced, {} refused, {} waiting at the end, {} lost.",
+            "  {} IPIs to {} targets: {} injected, {} coalesced, {} refused, {} waiting at the end, {} {}.",
             ipis.sent,
             ipis.targets,
             ipis.injected,
             ipis.coalesced(),
             ipis.refused,
             waiting,
-            report.lost.total
+            report.lost.total,
+            if report.run.partial {
+                "not found in the trace"
+            } else {
+                "lost"
+            }
         ),
         format!(
             "  {:.2} exits per IPI (ICR, ICR2, SELF IPI, EOI, interrupt window, kick), {} each.",
@@ -103,8 +115,13 @@ fn ipis(report: &Report) -> Vec<String> {
 fn trace(report: &Report) -> Option<String> {
     let trace = report.run.trace?;
     Some(format!(
-        "  Traced in {} records, {} lost.",
-        trace.records, trace.lost_records
+        "  Traced in {} records; {} more were dropped{}.",
+        trace.records,
+        trace.lost_records,
+        match trace.lost_records {
+            0 => "",
+            _ => ", as a ring was full or the file at its limit",
+        }
     ))
 }
 
