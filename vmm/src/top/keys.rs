@@ -288,12 +288,15 @@ mod tests {
     }
 
     #[test]
-    fn help_goes_away_with_any_key_and_that_key_does_nothing_else() {
+    fn help_goes_away_with_any_key_which_does_nothing_else_unless_it_quits() {
         let mut controls = controls();
         type_text(&mut controls, "?");
         assert_eq!(controls.mode, Mode::Help);
-        assert_eq!(type_text(&mut controls, "q"), Outcome::Stay);
+        assert_eq!(type_text(&mut controls, "p"), Outcome::Stay);
         assert_eq!(controls.mode, Mode::Watching);
+        assert!(!controls.paused);
+        type_text(&mut controls, "?");
+        assert_eq!(type_text(&mut controls, "q"), Outcome::Quit);
     }
 
     #[test]
