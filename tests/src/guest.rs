@@ -86,8 +86,8 @@ macro_rules! with_handlers {
     };
 }
 
-/// Assembly after which a start-up IPI for page 8 brings a processor to [`another_starts`], which must
-/// come later in the program.
+/// Assembly after which a start-up IPI for page 8 brings a processor to `another_starts!`, which
+/// must come later in the program.
 ///
 /// Changes RAX, RCX, RSI and RDI, and memory from 0x8000 on.
 #[macro_export]
