@@ -46,7 +46,7 @@ pub(crate) fn open() -> io::Result<()> {
 }
 
 /// Writes bytes to the channel, from a thread that is pinned: each processor has a line of its own
-/// there. Eight at a time: each write is an exit, and what happens meanwhile is at a phase's edge.
+/// there. Eight at a time: each write is an exit.
 pub(crate) fn write(bytes: &[u8]) {
     let page = PAGE.load(Ordering::Acquire);
     if page.is_null() {
