@@ -13,6 +13,9 @@ use crate::{oracles, setup};
 /// Operations of guests that an hour stands for.
 const OPERATIONS: f64 = 10_000_000.0;
 
+/// Pings to a halted processor that an hour stands for.
+const PINGS: f64 = 10_000_000.0;
+
 /// Cases of each property that an hour stands for.
 const CASES: f64 = 4_000_000.0;
 
@@ -25,8 +28,8 @@ const PROGRESS: Duration = Duration::from_secs(60);
 /// Options of `cargo xtask soak`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// How long each fuzz target and the storm last; what is counted in operations or cases grows
-    /// alike (ten million operations, four million cases an hour).
+    /// How long each fuzz target and the storm last; what is counted in operations, pings or cases
+    /// grows alike (ten million operations, ten million pings, four million cases an hour).
     #[arg(long, value_name = "H", default_value_t = 1.0, value_parser = parse_hours)]
     hours: f64,
     /// Where the operations of the guests begin; the time of day if it is not given.
@@ -43,6 +46,8 @@ enum Part {
     Differential,
     /// The storm scenario.
     Storm,
+    /// The ping scenario: no wake-up may be lost.
+    Ping,
     /// The properties, the model's among them.
     Properties,
     /// The protocols between threads, in every order there is.
@@ -102,6 +107,7 @@ fn describe(outcome: &Outcome) -> String {
 
 fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
     const TESTS: Figures = Figures::All(&["test result: "]);
+    const VERDICT: Figures = Figures::All(&["PASSED", "FAILED", " lost."]);
     let duration = Duration::from_secs_f64(hours * 3600.0);
     let operations = count(OPERATIONS, hours).to_string();
     let mut differential = cargo(&["run", "--release", "--package", "tests"]);
@@ -115,6 +121,10 @@ fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
     storm
         .args(["run", "--scenario", "storm", "--cpus", "4", "--seconds"])
         .arg(seconds.to_string());
+    let mut ping = Command::new(workspace::vapic_path());
+    ping.args(["run", "--scenario", "ping", "--cpus", "2", "--apic-mode"])
+        .args(["x2apic", "--iterations"])
+        .arg(count(PINGS, hours).to_string());
     let mut properties = cargo(&[
         "test",
         "--release",
@@ -145,13 +155,8 @@ fn runs(hours: f64, seed: u64) -> anyhow::Result<Vec<Run>> {
             differential,
             Figures::Last("operations in"),
         ),
-        run(
-            Part::Storm,
-            "storm",
-            release_build,
-            storm,
-            Figures::All(&["PASSED", "FAILED", " lost."]),
-        ),
+        run(Part::Storm, "storm", release_build, storm, VERDICT),
+        run(Part::Ping, "ping", release_build, ping, VERDICT),
         run(Part::Properties, "properties", nothing, properties, TESTS),
         run(Part::Loom, "loom: mailbox", nothing, mailbox, TESTS),
         run(Part::Loom, "loom: kick", nothing, kick, TESTS),

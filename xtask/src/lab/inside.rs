@@ -1,17 +1,13 @@
 //! What is inside the lab: the command, what it needs, and where it finds it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
-
-use elf::ElfBytes;
-use elf::abi::PT_INTERP;
-use elf::endian::AnyEndian;
 
 use super::Unusable;
 use super::archive::in_package;
 use super::initramfs::Entry;
 use super::kernel::Kernel;
+use super::libraries;
 
 const INIT: &str = include_str!("init.sh");
 
@@ -24,6 +20,8 @@ pub(super) struct Inside {
     program: Option<(PathBuf, String)>,
     /// Further files, and their names in the lab.
     files: Vec<(PathBuf, String)>,
+    /// The shared libraries that they need.
+    libraries: BTreeSet<PathBuf>,
 }
 
 impl Inside {
@@ -36,9 +34,6 @@ impl Inside {
             true => Some(named(Path::new(first))?),
             false => None,
         };
-        if let Some((file, _)) = &program {
-            must_be_static(file)?;
-        }
         let first = match &program {
             Some((_, name)) => format!("/{PROGRAM}/{name}"),
             None => first.clone(),
@@ -57,11 +52,22 @@ impl Inside {
             let message = format!("{file}: there is another --file named {name}");
             return Err(Unusable(message).into());
         }
+        let mut libraries = BTreeSet::new();
+        for (file, _) in program.iter().chain(&files) {
+            libraries.append(&mut libraries::of(file)?);
+        }
         Ok(Self {
             script,
             program,
             files,
+            libraries,
         })
+    }
+
+    /// Adds the libraries of a program that the lab has in any case.
+    pub(super) fn needs_libraries_of(&mut self, program: &Path) -> anyhow::Result<()> {
+        self.libraries.append(&mut libraries::of(program)?);
+        Ok(())
     }
 
     /// The lab's root file system.
@@ -102,6 +108,19 @@ impl Inside {
         for (folder, (file, name)) in program.chain(files) {
             entries.push(Entry::copy(&format!("{folder}/{name}"), file));
         }
+        let mut folders = BTreeSet::from([""]);
+        let libraries = self.libraries.iter().filter_map(|library| {
+            // Where it is here is where its loader looks for it.
+            Some((library, library.to_str()?.strip_prefix('/')?))
+        });
+        for (library, path) in libraries {
+            for (end, _) in path.match_indices('/') {
+                if folders.insert(&path[..end]) {
+                    entries.push(Entry::folder(&path[..end]));
+                }
+            }
+            entries.push(Entry::copy(path, library));
+        }
         entries
     }
 }
@@ -120,23 +139,6 @@ fn named(file: &Path) -> Result<(PathBuf, String), Unusable> {
     Ok((file.to_owned(), name.to_owned()))
 }
 
-/// The lab has no libraries.
-fn must_be_static(file: &Path) -> anyhow::Result<()> {
-    let bytes = fs::read(file)?;
-    // What is no ELF file may be a script.
-    let elf = ElfBytes::<AnyEndian>::minimal_parse(&bytes).ok();
-    let mut segments = elf.iter().filter_map(ElfBytes::segments).flatten();
-    if segments.any(|segment| segment.p_type == PT_INTERP) {
-        let message = format!(
-            "{} needs shared libraries, which the lab has not: build it with \
-             RUSTFLAGS='-C target-feature=+crt-static' and --target x86_64-unknown-linux-gnu",
-            file.display()
-        );
-        return Err(Unusable(message).into());
-    }
-    Ok(())
-}
-
 /// A word as the shell takes it literally.
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -144,6 +146,8 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::lab::initramfs::Content;
 
@@ -193,23 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_needs_libraries() {
-        // The test itself is one.
-        let test = std::env::current_exe().unwrap();
-        let error = inside(&[test.to_str().unwrap()], &[]).unwrap_err();
-        assert!(error.is::<Unusable>(), "{error}");
-        assert!(
-            error.to_string().contains("needs shared libraries"),
-            "{error}"
-        );
-    }
-
-    #[test]
     fn every_folder_comes_before_what_is_in_it() {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("script");
         fs::write(&script, "#!/bin/sh").unwrap();
-        let inside = inside(&[script.to_str().unwrap()], &[&script]).unwrap();
+        let mut inside = inside(&[script.to_str().unwrap()], &[&script]).unwrap();
+        // The test itself needs some.
+        let test = std::env::current_exe().unwrap();
+        inside.needs_libraries_of(&test).unwrap();
         let kernel = |module: &str| Kernel {
             image: "/boot/vmlinuz".into(),
             modules: vec!["/m/b.ko".into(), module.into()],
@@ -237,6 +232,7 @@ mod tests {
         ] {
             assert!(files.contains(path), "{path}");
         }
+        assert!(files.iter().any(|path| path.ends_with("/libc.so.6")));
         let order = entries
             .iter()
             .find(|entry| entry.path == "modules/order")

@@ -15,6 +15,7 @@ mod archive;
 mod initramfs;
 mod inside;
 mod kernel;
+mod libraries;
 mod machine;
 mod pins;
 mod returned;
@@ -22,7 +23,7 @@ mod tsc;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 
@@ -54,8 +55,8 @@ pub(crate) struct Args {
     /// The folder that gets what the command leaves in /out.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What to run: `vapic` is ours, a path is a static program of this host, and anything else is
-    /// busybox's.
+    /// What to run: `vapic` is ours, a path is a program of this host, which takes its shared libraries
+    /// along, and anything else is busybox's.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -84,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
-    let inside = Inside::new(&args.command, &args.file)?;
+    let mut inside = Inside::new(&args.command, &args.file)?;
     machine::qemu_is_here()?;
     let pins = Pins::read();
     let busybox = pins.busybox.unpacked()?;
@@ -98,12 +99,14 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     setup::guest_targets()?;
-    workspace::must(build_static_vapic())?;
+    workspace::must(workspace::build_vapic())?;
+    let vapic = workspace::vapic_path();
+    inside.needs_libraries_of(&vapic)?;
 
     let folder = tempfile::tempdir()?;
     let initramfs = folder.path().join("initramfs");
     initramfs::write(
-        &inside.entries(&busybox, &static_vapic_path(), &kernel, &guests),
+        &inside.entries(&busybox, &vapic, &kernel, &guests),
         &initramfs,
     )?;
     let machine = Machine {
@@ -134,23 +137,4 @@ fn run_in_lab(args: &Args) -> anyhow::Result<ExitCode> {
             ExitCode::FAILURE
         }
     })
-}
-
-/// The target that a static `vapic` is built for: named, so that build scripts stay dynamic.
-const STATIC: &str = "x86_64-unknown-linux-gnu";
-
-/// What builds a `vapic` that needs no libraries.
-fn build_static_vapic() -> Command {
-    let mut build = workspace::build_vapic();
-    build
-        .args(["--target", STATIC])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    build
-}
-
-fn static_vapic_path() -> PathBuf {
-    workspace::target()
-        .join(STATIC)
-        .join("release")
-        .join("vapic")
 }
