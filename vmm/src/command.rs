@@ -272,7 +272,7 @@ fn collect(args: &RunArgs, facts: report::Run, mut run: Run) -> Report {
     let waiting: Vec<_> = run.waiting.iter().map(waiting).collect();
     let mut facts = report::Run {
         tsc_khz: clock.khz(),
-        duration_ns: clock.nanoseconds(clock.elapsed(run.ended)),
+        duration_ns: clock.time(run.ended),
         ending: ending(args, &run),
         ..facts
     };

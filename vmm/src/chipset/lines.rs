@@ -95,7 +95,7 @@ impl Lines {
 
     /// The guest writes the IOAPIC.
     pub(super) fn write_ioapic(&mut self, offset: u32, data: &[u8], now: Tsc) {
-        let pins = self.ioapic.write(offset, data, self.nanoseconds(now));
+        let pins = self.ioapic.write(offset, data, self.clock.time(now));
         // First the routes, so that the end of what is sent now is passed on.
         self.delivery.route(&self.ioapic);
         self.send(pins, now);
@@ -123,13 +123,13 @@ impl Lines {
 
     /// A Local APIC broadcasts the end of a level-triggered interrupt.
     pub(super) fn end_of_interrupt(&mut self, vector: u8, now: Tsc) {
-        let pins = self.ioapic.end_of_interrupt(vector, self.nanoseconds(now));
+        let pins = self.ioapic.end_of_interrupt(vector, self.clock.time(now));
         self.send(pins, now);
     }
 
     /// A Local APIC has refused a level-triggered interrupt.
     pub(super) fn refused(&mut self, vector: u8, now: Tsc) {
-        self.ioapic.refused(vector, self.nanoseconds(now));
+        self.ioapic.refused(vector, self.clock.time(now));
     }
 
     /// When the IOAPIC has something to send again, in ns.
@@ -140,22 +140,18 @@ impl Lines {
 
     /// Lets time pass.
     pub(super) fn advance(&mut self, now: Tsc) {
-        let pins = self.ioapic.advance(self.nanoseconds(now));
+        let pins = self.ioapic.advance(self.clock.time(now));
         self.send(pins, now);
     }
 
     fn send(&mut self, pins: Pins, now: Tsc) {
         for pin in pins.iter() {
             let targets = self.delivery.send(&self.ioapic, pin, now);
-            self.ioapic.posted(pin, targets, self.nanoseconds(now));
+            self.ioapic.posted(pin, targets, self.clock.time(now));
         }
     }
 
     fn update_intr(&self) {
         self.intr.set(self.pic.output());
-    }
-
-    fn nanoseconds(&self, at: Tsc) -> u64 {
-        self.clock.nanoseconds(self.clock.elapsed(at))
     }
 }

@@ -90,7 +90,7 @@ impl Chipset {
     /// The guest reads a port of `device`: of those with registers of a byte, as often as there are
     /// bytes.
     pub fn read(&mut self, device: Device, port: u16, data: &mut [u8], now: Tsc) {
-        let time = self.nanoseconds(now);
+        let time = self.clock.time(now);
         match device {
             Device::Pic => data.fill_with(|| self.lines.read_pic(port)),
             Device::Pit => data.fill_with(|| self.pit.read(port, time)),
@@ -106,7 +106,7 @@ impl Chipset {
 
     /// The guest writes a port of `device`; returns how that ends the machine, if it does.
     pub fn write(&mut self, device: Device, port: u16, data: &[u8], now: Tsc) -> Option<Ending> {
-        let time = self.nanoseconds(now);
+        let time = self.clock.time(now);
         match device {
             Device::Pic => {
                 for &byte in data {
@@ -190,7 +190,7 @@ impl Chipset {
 
     /// Lets time pass.
     pub fn advance(&mut self, now: Tsc) {
-        if self.pit.advance(self.nanoseconds(now)) {
+        if self.pit.advance(self.clock.time(now)) {
             self.lines.edge(TIMER_IRQ, now);
         }
         self.lines.advance(now);
@@ -205,17 +205,13 @@ impl Chipset {
             return;
         };
         if self.armed_for != Some(next) {
-            let wait = next.saturating_sub(self.nanoseconds(now));
+            let wait = next.saturating_sub(self.clock.time(now));
             // A relative one-shot with a valid duration cannot fail.
             let _ = self
                 .timer
                 .reset(Duration::from_nanos(wait.max(SHORTEST_WAIT_NS)), None);
             self.armed_for = Some(next);
         }
-    }
-
-    fn nanoseconds(&self, at: Tsc) -> u64 {
-        self.clock.nanoseconds(self.clock.elapsed(at))
     }
 }
 

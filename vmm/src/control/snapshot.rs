@@ -98,7 +98,7 @@ impl Snapshot {
             schema: SCHEMA,
             about: about.clone(),
             ipis_observed: about.apic == ApicKind::Userspace,
-            uptime_ns: clock.nanoseconds(clock.elapsed(Tsc::now())),
+            uptime_ns: clock.time(Tsc::now()),
             vcpus: counters.iter().map(|one| Vcpu::take(one, &clock)).collect(),
             matrix: counters.iter().map(|one| row(one)).collect(),
             from_devices: row(observer.device_counters()),

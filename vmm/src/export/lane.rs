@@ -10,7 +10,7 @@ use vapic::{Acceptance, Posted};
 use super::counter::{Counter, Counters};
 use super::service::Services;
 use super::slice::{Arrow, Post, Slice, Track, What, in_order};
-use crate::observe::{Access, Clock, Event, IpiId, Kind, Line, Rest, Tsc};
+use crate::observe::{Access, Clock, Event, IpiId, Kind, Line, Rest};
 use crate::trace::{Origin, Stamped};
 
 /// What comes out of the lanes.
@@ -49,20 +49,16 @@ impl Lane {
         }
     }
 
-    /// Nanoseconds from the run's start.
-    fn ns(&self, at: Tsc) -> u64 {
-        self.clock.nanoseconds(self.clock.elapsed(at))
-    }
-
     /// Takes the thread's next event.
     pub(super) fn follow(&mut self, stamped: &Stamped, stage: &mut Stage) {
-        let at = self.ns(stamped.at);
+        let at = self.clock.time(stamped.at);
         match stamped.event {
             Event::Exit { cause, entered, .. } => {
                 // One that was not at this exit has lost its own.
                 let access = self.access.take().filter(|&(when, _)| when == at);
                 let what = What::Exit(cause, access.map(|(_, access)| access));
-                self.exit(Slice::new(at, at.max(self.ns(entered)), what), stage);
+                let entered = self.clock.time(entered);
+                self.exit(Slice::new(at, at.max(entered), what), stage);
             }
             Event::Rested { rest, ticks, .. } => {
                 let to = at.saturating_add(self.clock.nanoseconds(ticks));

@@ -2,7 +2,7 @@ use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger}
 
 use super::super::slice::{Fact, arrow_number};
 use super::*;
-use crate::observe::{Cause, Door, Kick, Source};
+use crate::observe::{Cause, Door, Kick, Source, Tsc};
 
 const START: u64 = 1000;
 

@@ -16,7 +16,7 @@ pub(super) fn phases(marks: &[Mark], clock: Clock, end: u64) -> Vec<Slice> {
     };
     for mark in marks {
         let (line, at, _) = mark.parts();
-        let at = clock.nanoseconds(clock.elapsed(at));
+        let at = clock.time(at);
         match line.map(|line| line.marker) {
             Ok(Marker::Begin(scenario, labels)) => {
                 close(&mut open, at);

@@ -63,7 +63,7 @@ fn unwritten(error: csv::Error) -> io::Error {
 
 fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
     let mut row = Row {
-        time_ns: clock.nanoseconds(clock.elapsed(stamped.at)),
+        time_ns: clock.time(stamped.at),
         tsc: stamped.at.0,
         vcpu: match origin {
             Origin::Vcpu(vcpu) => Some(vcpu),

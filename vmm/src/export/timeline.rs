@@ -49,7 +49,7 @@ pub(super) fn write(trace: &Trace, mut sink: impl Sink) -> Result<(), ExportErro
                 break;
             }
         };
-        end = end.max(clock.nanoseconds(clock.elapsed(stamped.at)));
+        end = end.max(clock.time(stamped.at));
         if let Some(lane) = lanes.get_mut(&origin) {
             lane.follow(&stamped, &mut stage);
         }

@@ -60,6 +60,13 @@ impl Clock {
         at.since(self.start)
     }
 
+    /// Nanoseconds since the run's start: the time of APICs, devices and reports.
+    #[must_use]
+    #[inline]
+    pub fn time(&self, at: Tsc) -> u64 {
+        self.nanoseconds(self.elapsed(at))
+    }
+
     /// The counter's rate in kHz.
     #[must_use]
     pub const fn khz(&self) -> u64 {
@@ -89,6 +96,7 @@ mod tests {
         assert_eq!(Clock::new(Tsc(0), 1).nanoseconds(u64::MAX), u64::MAX);
         assert_eq!(clock.elapsed(Tsc(1500)), 500);
         assert_eq!(clock.elapsed(Tsc(900)), 0);
+        assert_eq!(clock.time(Tsc(1026)), 10);
     }
 
     #[test]

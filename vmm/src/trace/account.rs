@@ -70,7 +70,7 @@ impl Account {
             None => {
                 run.ending = Ending::Error(NO_END.to_owned());
                 let clock = self.observer.clock();
-                run.duration_ns = clock.nanoseconds(clock.elapsed(self.last));
+                run.duration_ns = clock.time(self.last);
                 Vec::new()
             }
         };

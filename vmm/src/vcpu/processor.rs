@@ -67,7 +67,7 @@ impl Processor {
     /// The APIC's time at a stamp, in ns.
     #[must_use]
     pub fn time(&self, at: Tsc) -> u64 {
-        self.clock.nanoseconds(self.clock.elapsed(at))
+        self.clock.time(at)
     }
 
     /// The guest writes IA32_TSC_DEADLINE while its TSC is this much ahead of the host's.

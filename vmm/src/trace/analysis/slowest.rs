@@ -55,7 +55,7 @@ pub(super) fn stories(lives: &[Life], clock: &Clock, most: usize) -> Vec<Story> 
             },
             delivery: life.message.delivery.name(),
             vector: life.message.vector,
-            sent_ns: clock.nanoseconds(clock.elapsed(life.exited)),
+            sent_ns: clock.time(life.exited),
             whole_ns: clock.nanoseconds(ticks),
             targets: life
                 .deliveries

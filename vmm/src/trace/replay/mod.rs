@@ -123,7 +123,7 @@ impl Replay {
         self.differences.push(Difference {
             vcpu,
             record,
-            at_ns: clock.nanoseconds(clock.elapsed(at)),
+            at_ns: clock.time(at),
             what,
         });
     }

@@ -57,10 +57,6 @@ impl Processor {
         }
     }
 
-    fn time(&self, at: Tsc) -> u64 {
-        self.clock.nanoseconds(self.clock.elapsed(at))
-    }
-
     /// Counts an output, and compares it.
     fn same<T: PartialEq + fmt::Debug>(&mut self, what: &str, recorded: T, now: T) -> Same {
         self.outputs += 1;
@@ -143,7 +139,7 @@ impl Processor {
 
     fn advance(&mut self, to: Tsc) {
         self.inputs += 1;
-        let time = self.time(to);
+        let time = self.clock.time(to);
         self.apic.advance(time);
     }
 
@@ -159,7 +155,7 @@ impl Processor {
 
     fn access(&mut self, access: &Access, at: Tsc) -> Same {
         self.inputs += 1;
-        let time = self.time(at);
+        let time = self.clock.time(at);
         match (access.door, access.write) {
             (Door::Page(offset, width), false) => {
                 let mut bytes = [0; 8];
@@ -240,7 +236,7 @@ impl Processor {
         self.no_effect_is_left()?;
         let Some(page) = page else { return Ok(()) };
         let left = Tsc(page.at);
-        let time = self.time(left);
+        let time = self.clock.time(left);
         self.apic.advance(time);
         let config = self.facts.config(self.id);
         let now = Page::new(left, &self.apic.save(time).to_page(config));
