@@ -9,6 +9,7 @@ pub mod cli;
 pub mod command;
 pub mod compare;
 pub mod control;
+pub mod deadline_timer;
 pub mod decode;
 pub mod devices;
 pub mod events;

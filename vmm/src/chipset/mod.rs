@@ -11,13 +11,12 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use vmm_sys_util::timerfd::TimerFd;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use delivery::{Delivery, Routes};
 pub use lines::{INTR_TARGET, Intr};
 
+use crate::deadline_timer::DeadlineTimer;
 use crate::devices::{
     AcpiPm, Cmos, Device, FwCfg, Pit, PowerRequest, Testdev, debug_exit, pm_timer, power, testdev,
 };
@@ -52,9 +51,7 @@ pub struct Chipset {
     fw_cfg: FwCfg,
     testdev: Testdev,
     clock: Clock,
-    timer: TimerFd,
-    /// In ns.
-    armed_for: Option<u64>,
+    timer: DeadlineTimer,
 }
 
 impl Chipset {
@@ -82,8 +79,7 @@ impl Chipset {
             fw_cfg: FwCfg::new(facts.memory, facts.vcpus),
             testdev: Testdev::new(),
             clock,
-            timer: TimerFd::new()?,
-            armed_for: None,
+            timer: DeadlineTimer::new(SHORTEST_WAIT_NS)?,
         })
     }
 
@@ -194,23 +190,15 @@ impl Chipset {
             self.lines.edge(TIMER_IRQ, now);
         }
         self.lines.advance(now);
-        self.armed_for = None;
+        self.timer.expired();
         self.arm(now);
     }
 
-    /// Arms the timer for what comes next. It is never disarmed: advancing too early is harmless.
+    /// Arms the timer for what comes next.
     fn arm(&mut self, now: Tsc) {
         let next = [self.pit.deadline(), self.lines.deadline()];
-        let Some(next) = next.into_iter().flatten().min() else {
-            return;
-        };
-        if self.armed_for != Some(next) {
-            let wait = next.saturating_sub(self.clock.time(now));
-            // A relative one-shot with a valid duration cannot fail.
-            let _ = self
-                .timer
-                .reset(Duration::from_nanos(wait.max(SHORTEST_WAIT_NS)), None);
-            self.armed_for = Some(next);
+        if let Some(next) = next.into_iter().flatten().min() {
+            self.timer.arm(next, self.clock.time(now));
         }
     }
 }

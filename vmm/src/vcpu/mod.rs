@@ -23,8 +23,8 @@ pub use run_kernel::KernelVcpu;
 pub use signal::{ThreadId, install as install_kick_signal};
 
 use kvm_ioctls::VcpuFd;
-use vmm_sys_util::timerfd::TimerFd;
 
+use crate::deadline_timer::DeadlineTimer;
 use crate::machine::Position;
 use crate::observe::{Ledger, Tsc};
 
@@ -36,7 +36,7 @@ pub struct Finished {
     /// Its account.
     pub ledger: Ledger,
     /// Its timer, which the event loop may still be watching; KVM's own APIC needs none.
-    pub timer: Option<TimerFd>,
+    pub timer: Option<DeadlineTimer>,
     /// Its APIC, unless KVM does not tell.
     pub apic: Option<ApicPage>,
     /// When its APIC was as told.

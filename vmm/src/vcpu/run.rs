@@ -4,14 +4,14 @@
 //! guest halted and nothing wakes it, else enter the guest and deal with its exit. A kick that comes
 //! at any point makes the next turn happen.
 
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::thread;
-use std::time::Duration;
 
 use kvm_bindings::kvm_vcpu_events__bindgen_ty_3 as NmiState;
 use kvm_ioctls::VcpuFd;
 use vapic::spec::base::ApicBase;
 use vapic::{Arrivals, GeneralProtection, IA32_TSC_DEADLINE};
-use vmm_sys_util::timerfd::TimerFd;
 
 use super::Finished;
 use super::exit::{Exit, Fatal};
@@ -22,6 +22,7 @@ use super::ports::Ports;
 use super::processor::Processor;
 use super::reset::{ResetState, mirror_base};
 use super::signal::Armed;
+use crate::deadline_timer::DeadlineTimer;
 use crate::kvm::{Injection, tsc_offset};
 use crate::machine::{Ending, Machine};
 use crate::observe::{Cause, Tsc};
@@ -50,10 +51,9 @@ pub struct Vcpu {
     processor: Processor,
     ports: Ports,
     reset: ResetState,
-    timer: TimerFd,
+    timer: DeadlineTimer,
     halt_poll: HaltPoll,
     host: HostTraits,
-    armed_for: Option<u64>,
     /// KVM takes an interrupt now, and the guest's interrupts are on.
     open: bool,
     /// The guest executed HLT and nothing has woken it.
@@ -77,28 +77,35 @@ enum After {
 
 impl Vcpu {
     /// A vCPU that has not run.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// No timer could be had.
     pub fn new(
         processor: Processor,
         ports: Ports,
         reset: ResetState,
-        timer: TimerFd,
         halt_poll: HaltPoll,
         host: HostTraits,
-    ) -> Self {
-        Self {
+    ) -> io::Result<Self> {
+        Ok(Self {
             processor,
             ports,
             reset,
-            timer,
+            timer: DeadlineTimer::new(SHORTEST_WAIT_NS)?,
             halt_poll,
             host,
-            armed_for: None,
             open: false,
             halted: false,
             halted_with_interrupts: false,
             nmi_in_kvm: false,
-        }
+        })
+    }
+
+    /// Readable once something of the vCPU is due; then it must be kicked.
+    #[must_use]
+    pub fn timer(&self) -> RawFd {
+        self.timer.as_raw_fd()
     }
 
     /// Runs the vCPU on the calling thread until the machine stops.
@@ -261,7 +268,7 @@ impl Vcpu {
     fn leave(&mut self, presence: &Presence) {
         if presence.leave() {
             // The kick may have been the timer's, a little early by our clock.
-            self.armed_for = None;
+            self.timer.expired();
         }
     }
 
@@ -335,7 +342,7 @@ impl Vcpu {
         let asleep = woken.since(since);
         self.halt_poll.learn(clock.nanoseconds(asleep));
         // The timer may have been what woke us, a little early by our clock.
-        self.armed_for = None;
+        self.timer.expired();
         asleep
     }
 
@@ -382,8 +389,6 @@ impl Vcpu {
     }
 
     /// Arms the timer for the APIC's deadline, or sooner where something must be looked at again.
-    ///
-    /// It is never disarmed: one kick too many is harmless.
     fn arm_timer(&mut self, now: Tsc) {
         let apic = &self.processor.apic;
         let deadline = self.processor.deadline();
@@ -395,14 +400,8 @@ impl Vcpu {
         }
         let time = self.processor.time(now);
         let again = look_again.then_some(time + RECHECK_NS);
-        let Some(deadline) = [deadline, again].into_iter().flatten().min() else {
-            return;
-        };
-        if self.armed_for != Some(deadline) {
-            let wait = deadline.saturating_sub(time).max(SHORTEST_WAIT_NS);
-            // A relative one-shot with a valid duration cannot fail.
-            let _ = self.timer.reset(Duration::from_nanos(wait), None);
-            self.armed_for = Some(deadline);
+        if let Some(deadline) = [deadline, again].into_iter().flatten().min() {
+            self.timer.arm(deadline, time);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Makes the vCPUs of a VM, with the Local APIC of either kind.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::thread;
 
@@ -8,7 +8,6 @@ use anyhow::Context;
 use kvm_bindings::CpuId;
 use kvm_ioctls::VcpuFd;
 use vapic::{Config, Fabric, Features, LocalApic};
-use vmm_sys_util::timerfd::TimerFd;
 
 use crate::boot::Entry;
 use crate::kvm::{self, Host, Recipe};
@@ -125,8 +124,6 @@ impl VcpuBuilder<'_> {
             let reset = ResetState::of_new(&fd, leaf(&cpuid, 1).unwrap_or(0))
                 .context("KVM refuses to tell the reset state")?;
             self.enter_kernel(index, &fd)?;
-            let timer = TimerFd::new().context("cannot create a timer")?;
-            timers.push(timer.as_raw_fd());
             let processor = Processor::new(
                 index as usize,
                 apics.config(index),
@@ -135,14 +132,9 @@ impl VcpuBuilder<'_> {
                 self.observer.ledger(index as usize),
                 self.observer.clock(),
             );
-            let vcpu = Vcpu::new(
-                processor,
-                self.ports(),
-                reset,
-                timer,
-                halt_poll,
-                self.traits,
-            );
+            let vcpu = Vcpu::new(processor, self.ports(), reset, halt_poll, self.traits)
+                .context("cannot create a timer")?;
+            timers.push(vcpu.timer());
             vcpus.push((fd, Loop::Userspace(Box::new(vcpu))));
         }
         Ok((vcpus, timers))
