@@ -1,5 +1,6 @@
 //! The loop of a vCPU whose Local APIC is KVM's own: interrupts, halts and start-up stay in KVM.
 
+use kvm_bindings::KVM_EXIT_MMIO;
 use kvm_ioctls::VcpuFd;
 
 use super::Finished;
@@ -102,14 +103,13 @@ impl KernelVcpu {
                 Exit::EndOfInterrupt(vector) => {
                     machine.chipset().end_of_interrupt(vector, returned);
                 }
-                Exit::PageRead(_, data) => data.fill(0xFF),
+                // No page was given to decode by: KVM's APIC answers for its own.
+                Exit::PageRead(..) | Exit::PageWrite(..) => {
+                    return Err(Fatal::Unexpected(KVM_EXIT_MMIO));
+                }
                 Exit::MsrRead(exit) => *exit.error = 1,
                 Exit::MsrWrite(exit) => *exit.error = 1,
-                Exit::PageWrite(..)
-                | Exit::Window
-                | Exit::TaskPriority
-                | Exit::Halt
-                | Exit::Kicked => {}
+                Exit::Window | Exit::TaskPriority | Exit::Halt | Exit::Kicked => {}
                 Exit::Fatal(fatal) => return Err(fatal),
             }
         }
