@@ -1,7 +1,9 @@
 use proptest::prelude::*;
+use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
+use vapic::{Acceptance, Arrivals, Overtaken, Posted};
 
 use super::*;
-use crate::observe::Source;
+use crate::observe::{Access, Cause, Door, IpiId, Kick, Line, Rest, Source};
 
 const AT: Tsc = Tsc(0x1234_5678_9ABC);
 const TURN: Tsc = Tsc(0x1234_5678_0000);
