@@ -69,6 +69,7 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             Origin::Vcpu(vcpu) => Some(vcpu),
             Origin::Devices => None,
         },
+        event: stamped.event.name(),
         ..Row::default()
     };
     match stamped.event {
@@ -77,12 +78,10 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             returned,
             entered,
         } => {
-            row.event = "exit";
             row.cause = Some(cause.name());
             row.duration_ns = Some(clock.nanoseconds(entered.since(returned)));
         }
         Event::Rested { rest, ticks, .. } => {
-            row.event = "rested";
             row.duration_ns = Some(clock.nanoseconds(ticks));
             row.outcome = Some(match rest {
                 Rest::Halted => "halted",
@@ -90,7 +89,6 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             });
         }
         Event::Sent { id, message } => {
-            row.event = "sent";
             row.of(Some(id));
             row.message(message.delivery, message.vector);
             row.trigger = Some(trigger(message.trigger));
@@ -103,7 +101,6 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             vector,
             outcome,
         } => {
-            row.event = "posted";
             row.of(Some(id));
             row.target = Some(target);
             row.message(delivery, vector);
@@ -114,7 +111,6 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             });
         }
         Event::Kicked { id, target, kick } => {
-            row.event = "kicked";
             row.of(Some(id));
             row.target = Some(target);
             row.outcome = Some(kick.name());
@@ -126,7 +122,6 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             id,
             ..
         } => {
-            row.event = "drained";
             row.of(id);
             row.vector = Some(vector);
             row.trigger = Some(trigger(sort));
@@ -137,12 +132,8 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
                 Acceptance::IllegalVector => "illegal_vector",
             });
         }
-        Event::Arrived { arrivals, .. } => {
-            row.event = "arrived";
-            row.detail = Some(arrived(&arrivals));
-        }
+        Event::Arrived { arrivals, .. } => row.detail = Some(arrived(&arrivals)),
         Event::CarriedOut { line, id } => {
-            row.event = "carried_out";
             row.of(id);
             row.delivery = Some(match line {
                 Line::Vector(_) => DeliveryMode::Fixed.name(),
@@ -151,30 +142,21 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
                 Line::StartUp => DeliveryMode::StartUp.name(),
             });
         }
-        Event::Reset => row.event = "reset",
+        Event::Reset => {}
         Event::Injected { vector, id, .. } => {
-            row.event = "injected";
             row.of(id);
             row.vector = Some(vector);
         }
-        Event::NmiInjected { id, .. } => {
-            row.event = "nmi_injected";
-            row.of(id);
-        }
-        Event::ExternalInjected { vector, .. } => {
-            row.event = "external_injected";
-            row.vector = Some(vector);
-        }
+        Event::NmiInjected { id, .. } => row.of(id),
+        Event::ExternalInjected { vector, .. } => row.vector = Some(vector),
         Event::Ended {
             vector, id, level, ..
         } => {
-            row.event = "ended";
             row.of(id);
             row.vector = Some(vector);
             row.trigger = Some(trigger(if level { Trigger::Level } else { Trigger::Edge }));
         }
         Event::Access { access, .. } => {
-            row.event = "access";
             row.register = Some(match access.door {
                 Door::Page(offset, width) => format!("page+{offset:#05x}/{width}"),
                 Door::Msr(msr) => format!("msr {msr:#x}"),
@@ -183,12 +165,8 @@ fn row(origin: Origin, stamped: &Stamped, clock: Clock) -> Row {
             row.value = Some(format!("{:#x}", access.value));
             row.fault = Some(access.fault);
         }
-        Event::TaskPriority(class) => {
-            row.event = "task_priority";
-            row.value = Some(format!("{class:#x}"));
-        }
+        Event::TaskPriority(class) => row.value = Some(format!("{class:#x}")),
         Event::Lint0(asserted) => {
-            row.event = "lint0";
             row.value = Some(format!("{:#x}", u8::from(asserted)));
         }
     }

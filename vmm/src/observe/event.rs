@@ -227,4 +227,27 @@ impl Event {
             | Self::Lint0(_) => None,
         }
     }
+
+    /// The name in a table of events.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Exit { .. } => "exit",
+            Self::Rested { .. } => "rested",
+            Self::Sent { .. } => "sent",
+            Self::Posted { .. } => "posted",
+            Self::Kicked { .. } => "kicked",
+            Self::Drained { .. } => "drained",
+            Self::Arrived { .. } => "arrived",
+            Self::CarriedOut { .. } => "carried_out",
+            Self::Reset => "reset",
+            Self::Injected { .. } => "injected",
+            Self::NmiInjected { .. } => "nmi_injected",
+            Self::ExternalInjected { .. } => "external_injected",
+            Self::Ended { .. } => "ended",
+            Self::Access { .. } => "access",
+            Self::TaskPriority(_) => "task_priority",
+            Self::Lint0(_) => "lint0",
+        }
+    }
 }
