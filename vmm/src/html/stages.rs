@@ -107,18 +107,11 @@ pub(super) fn stacked(parts: &[u64], whole: u64, y: usize, height: usize) -> Mar
 }
 
 fn numbers(analysis: &Analysis) -> Table {
-    let head = ["stage", "count", "mean", "p50", "p90", "p99", "max"];
+    let head = StageSpread::COLUMNS;
     let mut table = Table::new("Stages of the deliveries that were injected", 1, head);
     for stage in &analysis.stages.0 {
-        let times = [
-            stage.mean_ns,
-            stage.p50_ns,
-            stage.p90_ns,
-            stage.p99_ns,
-            stage.max_ns,
-        ];
         let name = [stage.stage.to_owned(), count(stage.count)];
-        table.row(name.into_iter().chain(times.map(duration)));
+        table.row(name.into_iter().chain(stage.times_ns().map(duration)));
     }
     table
 }

@@ -78,6 +78,21 @@ impl Stages {
 }
 
 impl StageSpread {
+    /// The words over a table with a row for each stage: its name, its count, its times.
+    pub const COLUMNS: [&str; 7] = ["stage", "count", "mean", "p50", "p90", "p99", "max"];
+
+    /// Its times in the order of [`Self::COLUMNS`].
+    #[must_use]
+    pub const fn times_ns(&self) -> [u64; 5] {
+        [
+            self.mean_ns,
+            self.p50_ns,
+            self.p90_ns,
+            self.p99_ns,
+            self.max_ns,
+        ]
+    }
+
     fn new(stage: &'static str, latency: &Latency, clock: &Clock) -> Self {
         let quantile = |share| clock.nanoseconds(latency.quantile(share));
         Self {

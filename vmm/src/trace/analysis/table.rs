@@ -1,7 +1,7 @@
 //! The analysis for people, in the columns of the report.
 
 use super::slowest::{Story, StoryTarget};
-use super::stages::NAMES;
+use super::stages::{NAMES, StageSpread};
 use super::{Analysis, FateCount, Traffic};
 use crate::observe::report::columns::{Columns, microseconds, sum};
 
@@ -37,18 +37,11 @@ impl Analysis {
     }
 
     fn stages(&self) -> String {
-        let header = ["stage", "count", "mean", "p50", "p90", "p99", "max"];
+        let header = StageSpread::COLUMNS;
         let mut columns = Columns::new("Stages of a delivery that was injected", 1, header);
         for stage in self.stages.0.iter().filter(|stage| stage.count != 0) {
-            let times = [
-                stage.mean_ns,
-                stage.p50_ns,
-                stage.p90_ns,
-                stage.p99_ns,
-                stage.max_ns,
-            ];
             let name = [stage.stage.to_owned(), stage.count.to_string()];
-            columns.row(name.into_iter().chain(times.map(microseconds)));
+            columns.row(name.into_iter().chain(stage.times_ns().map(microseconds)));
         }
         columns.text()
     }
