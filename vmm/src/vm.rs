@@ -1,11 +1,11 @@
-//! Builds a VM, runs it to its end, and hands out what was observed.
+//! Builds a VM, which then runs to its end and leaves what was observed.
 
+mod run;
+mod trace;
 mod vcpus;
 
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -17,15 +17,15 @@ use crate::boot::{self, Kernel};
 use crate::chipset::{Chipset, Delivery, Facts, Intr, Routes};
 use crate::control::Control;
 use crate::devices::Console;
-use crate::events::EventLoop;
 use crate::kvm::{self, ApicModel, Host, Injection, Recipe, probe};
-use crate::machine::{Ending, Machine};
+use crate::machine::Machine;
 use crate::memory::{self, GuestMemory};
-use crate::observe::{Clock, Ledger, Observer, Tsc, report};
+use crate::observe::{Clock, Observer, Tsc};
 use crate::seats::Seats;
 use crate::sender::Sender;
-use crate::trace::{self, ApicFacts, Tracer};
-use crate::vcpu::{self, ApicPage, Finished, HostTraits};
+use crate::trace::{Options, Writer};
+use crate::vcpu::HostTraits;
+pub use run::Run;
 use vcpus::{Apics, Loop, VcpuBuilder};
 
 /// Most vCPUs of a VM: xAPIC IDs have 8 bits, of which 0xFF is the broadcast.
@@ -53,7 +53,7 @@ pub struct VmConfig {
     /// How long it may run.
     pub timeout: Option<Duration>,
     /// Where and how its events are kept.
-    pub trace: Option<trace::Options>,
+    pub trace: Option<Options>,
 }
 
 /// What a kernel is told on its command line.
@@ -97,30 +97,8 @@ pub struct Vm {
     _vm: Arc<VmFd>,
     fabric: Option<Arc<Fabric>>,
     timeout: Option<Duration>,
-    tracer: Option<trace::Writer>,
+    tracer: Option<Writer>,
     control: Option<Control>,
-}
-
-/// What is left of a run.
-pub struct Run {
-    /// How it ended.
-    pub ending: Ending,
-    /// The accounts of all vCPUs.
-    pub ledgers: Vec<Ledger>,
-    /// The APIC of each vCPU as it was left, unless KVM does not tell.
-    pub apics: Vec<Option<ApicPage>>,
-    /// When the APIC of each vCPU was as it was left.
-    pub left: Vec<Tsc>,
-    /// Its trace, but for the end.
-    pub trace: Option<trace::Finished>,
-    /// What was observed besides.
-    pub observer: Observer,
-    /// What still waits in each vCPU's mailbox; empty on KVM's own APIC.
-    pub waiting: Vec<vapic::Waiting>,
-    /// When it was over.
-    pub ended: Tsc,
-    /// The guest's memory as it was left.
-    pub memory: GuestMemory,
 }
 
 impl Vm {
@@ -187,7 +165,7 @@ impl Vm {
         let supported = host.supported_cpuid()?;
         let apics = Apics::of(&supported, traits);
         let tracer = match &config.trace {
-            Some(options) => Some(begin_trace(options, config, &observer, apics, &fds)?),
+            Some(options) => Some(trace::begin(options, config, &observer, apics, &fds)?),
             None => None,
         };
         let fabric = match config.apic {
@@ -255,150 +233,6 @@ impl Vm {
         self.control = control;
         self
     }
-
-    /// Runs the VM until it ends, on one thread for each vCPU and this one for events.
-    ///
-    /// # Errors
-    ///
-    /// What the host refuses: threads, epoll, signals.
-    pub fn run(self) -> anyhow::Result<Run> {
-        let Self {
-            machine,
-            observer,
-            threads,
-            timers,
-            fabric,
-            memory,
-            timeout,
-            tracer,
-            control,
-            _vm,
-        } = self;
-        vcpu::install_kick_signal().context("cannot install the signal handler")?;
-        let mut events =
-            EventLoop::new(&machine, timers, timeout).context("cannot set up the event loop")?;
-        let stop_tracing = AtomicBool::new(false);
-        let (finished, trace) = thread::scope(|scope| {
-            let ending = tracer.as_ref().map(trace::Writer::ending);
-            let tracer = tracer.map(|writer| scope.spawn(|| writer.run(&stop_tracing)));
-            let mut running = Vec::new();
-            for (index, (fd, body)) in threads.into_iter().enumerate() {
-                let thread_machine = Arc::clone(&machine);
-                let spawned = thread::Builder::new()
-                    .name(format!("vcpu{index}"))
-                    .spawn_scoped(scope, move || {
-                        let _guard = EndOnPanic(&thread_machine);
-                        match body {
-                            Loop::Userspace(vcpu) => vcpu.run(index, fd, &thread_machine),
-                            Loop::Kernel(vcpu) => vcpu.run(index, fd, &thread_machine),
-                        }
-                    });
-                match spawned {
-                    Ok(thread) => running.push(thread),
-                    Err(error) => {
-                        machine.end(Ending::Host(format!(
-                            "cannot start a vCPU thread: {error}; give fewer --cpus"
-                        )));
-                        break;
-                    }
-                }
-            }
-            let control = control
-                .as_ref()
-                .map(|control| control.serve(scope, &observer));
-            if let Some(Err(error)) = &control {
-                let text = format!("cannot serve the control socket: {error}");
-                machine.end(Ending::Host(text));
-            }
-            if let Err(error) = events.run() {
-                machine.end(Ending::Host(format!("the event loop failed: {error}")));
-            }
-            if let Some(ending) = ending {
-                ending.store(true, Ordering::Relaxed);
-            }
-            let finished: Vec<Finished> = running
-                .into_iter()
-                // A thread that panicked has said so itself, and ended the machine.
-                .filter_map(|thread| thread.join().ok())
-                .collect();
-            stop_tracing.store(true, Ordering::Release);
-            let trace = tracer.and_then(|thread| {
-                let joined = thread.join();
-                if joined.is_err() {
-                    machine.end(Ending::Host("the trace's thread panicked".to_owned()));
-                }
-                joined.ok()
-            });
-            if let Some(Ok(serving)) = control {
-                serving.end();
-            }
-            (finished, trace)
-        });
-        let ended = Tsc::now();
-        let waiting = fabric.map_or_else(Vec::new, |fabric| {
-            fabric
-                .mailboxes()
-                .iter()
-                .map(vapic::Mailbox::waiting)
-                .collect()
-        });
-        let ending = machine
-            .ending()
-            .context("the event loop ended before the machine")?;
-        // The timers close after the event loop has let go of them.
-        drop(events);
-        let (mut ledgers, mut apics, mut left) = (Vec::new(), Vec::new(), Vec::new());
-        for vcpu in finished {
-            ledgers.push(vcpu.ledger);
-            apics.push(vcpu.apic);
-            left.push(vcpu.left);
-        }
-        Ok(Run {
-            ending,
-            ledgers,
-            apics,
-            left,
-            trace,
-            observer,
-            waiting,
-            ended,
-            memory,
-        })
-    }
-}
-
-/// Makes the rings and writes what is known of the run.
-fn begin_trace(
-    options: &trace::Options,
-    config: &VmConfig,
-    observer: &Observer,
-    apics: Apics,
-    fds: &[VcpuFd],
-) -> anyhow::Result<trace::Writer> {
-    let clock = observer.clock();
-    let offsets: Result<_, _> = fds.iter().map(kvm::tsc_offset).collect();
-    let header = trace::Header {
-        run: report::Run {
-            tsc_khz: clock.khz(),
-            ..options.run.clone()
-        },
-        clock: trace::ClockFacts {
-            start: clock.start().0,
-            khz: clock.khz(),
-            guest_offsets: offsets.unwrap_or_default(),
-        },
-        policy: options.policy,
-        apic: (config.apic == ApicModel::Userspace).then(|| ApicFacts::of(&apics.config(0))),
-    };
-    let Tracer {
-        vcpus,
-        devices,
-        marks,
-        mut writer,
-    } = Tracer::new(options, fds.len());
-    writer.begin(&header).context("cannot write the trace")?;
-    observer.record_to(vcpus, devices, marks);
-    Ok(writer)
 }
 
 #[expect(unsafe_code, reason = "KVM is given host memory to map into the guest")]
@@ -406,18 +240,6 @@ fn register(vm: &VmFd, memory: &GuestMemory) -> anyhow::Result<()> {
     // SAFETY: `Vm` holds the memory beside the vCPUs, and `Vm::run` lets go of it only after all
     // vCPU threads have been joined.
     Ok(unsafe { memory::register(vm, memory) }?)
-}
-
-/// Ends the machine if the vCPU's thread panics: the others would wait for it for ever.
-struct EndOnPanic<'a>(&'a Machine);
-
-impl Drop for EndOnPanic<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0
-                .end(Ending::Host("a vCPU thread panicked".to_owned()));
-        }
-    }
 }
 
 const NO_TSC: &str = "KVM does not tell the rate of the time-stamp counter";
