@@ -27,7 +27,9 @@ mod kind;
 mod latency;
 mod ledger;
 mod marker;
+mod marker_port;
 mod phases;
+mod recorded;
 mod refusal;
 pub mod report;
 
@@ -46,7 +48,9 @@ pub use kind::{Kind, Line};
 pub use latency::Latency;
 pub use ledger::{Durations, Ledger};
 pub use marker::{Fields, LONGEST_LINE, Line as MarkerLine, LineBuffer, Malformed, Marker, Value};
-pub use phases::{Derived, Failure, MarkerPort, Phase, Phases, Recorded};
+pub use marker_port::MarkerPort;
+pub use phases::Phases;
+pub use recorded::{Derived, Failure, Phase, Recorded};
 pub use refusal::Refusal;
 
 use crate::trace::{Mark, MarkSender, Recorder};
