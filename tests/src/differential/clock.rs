@@ -6,32 +6,35 @@ use std::collections::HashMap;
 use vapic::Mode;
 use vapic::spec::register::Register;
 
+use super::access::{Access, Door};
 use super::execute::Answers;
-use super::model::{Access, Door, Model};
+use super::model::Model;
 use super::operation::{Action, Operation};
 
-const LVT_TIMER: u32 = 0x32;
-const DEADLINE_MODE: u32 = 1 << 18;
+pub(super) const LVT_TIMER: u32 = 0x32;
+pub(super) const DEADLINE_MODE: u32 = 1 << 18;
 const INITIAL_COUNT: u32 = 0x38;
 const DIVIDE: u32 = 0x3E;
 
 /// The clocks of the host and of the guest's TSC may differ by this part.
-const DRIFT: u64 = 1000;
+pub(super) const DRIFT: u64 = 1000;
 
 /// A start of a processor's timer.
-#[derive(Clone, Copy, Debug)]
-struct Start {
-    at: usize,
-    count: u64,
-    divisor: u64,
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    pub(super) at: usize,
+    pub(super) count: u64,
+    pub(super) divisor: u64,
     /// The divisor has not changed since.
-    steady: bool,
+    pub(super) steady: bool,
+    /// The windows of the processor since.
+    pub(super) windows: Vec<usize>,
 }
 
 /// The timers of all processors, as a script sets them.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    starts: HashMap<u8, Start>,
+    pub(super) starts: HashMap<u8, Start>,
 }
 
 impl Clock {
@@ -58,6 +61,11 @@ impl Clock {
         if model.apic(processor).mode() == Mode::Disabled {
             self.starts.remove(&processor);
         }
+        if let (Action::Window(_), Some(start)) =
+            (operation.action, self.starts.get_mut(&processor))
+        {
+            start.windows.push(at);
+        }
         let access = model.access(operation).filter(Access::is_whole);
         let access = access.filter(|_| !faults);
         let Some((index, value)) = access.and_then(|access| Some((access.index, access.written?)))
@@ -77,6 +85,7 @@ impl Clock {
                     count: value,
                     divisor: divisor(model.register(processor, DIVIDE)),
                     steady: true,
+                    windows: Vec::new(),
                 };
                 self.starts.insert(processor, start);
             }
@@ -125,7 +134,7 @@ impl Clock {
 }
 
 /// From one stamp to another; stamps of two processors may disagree on the order of neighbours.
-const fn elapsed(later: u32, earlier: u32) -> u32 {
+pub(super) const fn elapsed(later: u32, earlier: u32) -> u32 {
     match later.wrapping_sub(earlier) {
         backwards if backwards >> 31 != 0 => 0,
         units => units,
@@ -158,6 +167,7 @@ mod tests {
             count: 1_000_000,
             divisor: 1,
             steady: true,
+            windows: Vec::new(),
         };
         let clock = Clock {
             starts: HashMap::from([(0, start)]),
@@ -200,12 +210,7 @@ mod tests {
 
     #[test]
     fn a_write_that_faults_stops_no_timer() {
-        let traits = Traits {
-            physical_bits: 46,
-            tsc_deadline: true,
-            future_tsc: 0,
-            keeps_in_service: true,
-        };
+        let traits = Traits::PLAIN;
         let model = Model::new(1, traits);
         let deadline = Operation {
             processor: 0,
@@ -217,6 +222,7 @@ mod tests {
                 count: 1,
                 divisor: 1,
                 steady: true,
+                windows: Vec::new(),
             };
             let mut clock = Clock {
                 starts: HashMap::from([(0, start)]),

@@ -6,10 +6,12 @@ use std::fmt;
 use vapic::spec::register::Register;
 use vmm::vcpu::ApicPage;
 
+use super::access::{Access, Door};
 use super::clock::Clock;
-use super::deviations::DEVIATIONS;
+use super::deviations::{DEVIATIONS, is_in_page};
 use super::execute::Answers;
-use super::model::{Access, Door, Model};
+use super::expiry::Punctuality;
+use super::model::Model;
 use super::operation::{Action, Operation, Outcome};
 
 /// The first operation on which two disagree without a known reason.
@@ -50,11 +52,6 @@ impl fmt::Display for Difference {
 /// How often each deviation explained a difference.
 pub type Explained = BTreeMap<&'static str, u64>;
 
-/// Registers whose word in the page of KVM_GET_LAPIC is not what a guest reads: those computed when
-/// they are read (arbitration and processor priority, the current count), EOI, which reads as what
-/// an emulator had left, and CMCI, which KVM's APIC does not have.
-const NOT_IN_PAGE: [u32; 5] = [0x09, 0x0A, 0x39, 0x0B, 0x2F];
-
 /// Compares the answers to a script, and what is left in the APICs' pages.
 ///
 /// # Errors
@@ -69,9 +66,19 @@ pub fn compare(
 ) -> Result<Explained, Box<Difference>> {
     let mut explained = Explained::new();
     let mut clock = Clock::default();
+    let mut punctuality = [Punctuality::default(), Punctuality::default()];
     for (at, operation) in script.iter().enumerate() {
         let (of_ours, of_kernel) = (&ours.outcomes[at], &kernel.outcomes[at]);
         clock.follow(&model, operation, at, of_ours.fault != 0);
+        let in_time = [ours, kernel]
+            .iter()
+            .zip(&mut punctuality)
+            .all(|(answers, punctuality)| {
+                punctuality.allows(clock.expiry(&model, operation, at, answers, tsc_khz))
+            });
+        let repeats = clock.repeats(&model, operation);
+        let once = |outcome: &Outcome| taken_once(outcome, repeats);
+        let (of_ours, of_kernel) = (&once(of_ours), &once(of_kernel));
         let is_count = Clock::is_asked(&model, operation);
         let counts_are_right = [ours, kernel]
             .iter()
@@ -79,7 +86,7 @@ pub fn compare(
         let explanation = DEVIATIONS
             .iter()
             .find(|deviation| deviation.explains(&model, operation, of_ours, of_kernel));
-        let expected = model.execute(operation);
+        let expected = once(&model.execute(operation));
         let same_but_count = |outcome: &Outcome, other: &Outcome| {
             let value = if is_count { other.value } else { outcome.value };
             Outcome {
@@ -89,6 +96,8 @@ pub fn compare(
         };
         let what = if is_count && !counts_are_right {
             Some("a count that the timer cannot have had")
+        } else if !in_time {
+            Some("a timer that fires at the wrong time")
         } else if !same_but_count(of_ours, &expected) {
             Some("the machine is not as the model")
         } else if same_but_count(of_ours, of_kernel) {
@@ -116,6 +125,17 @@ pub fn compare(
     }
 }
 
+/// An outcome without what periods that went by have added: each vector is taken once.
+fn taken_once(outcome: &Outcome, repeats: Option<u8>) -> Outcome {
+    let mut outcome = outcome.clone();
+    let mut before = 0;
+    outcome.interrupts.retain(|&vector| {
+        before += usize::from(Some(vector) == repeats);
+        Some(vector) != repeats || before == 1
+    });
+    outcome
+}
+
 /// A register that the page of KVM_GET_LAPIC shows otherwise than the guest read it last.
 ///
 /// The guest's last reads have been compared, so the pages agree as far as those do.
@@ -138,7 +158,7 @@ fn page_that_lies(
         let Some(access) = model.access(operation).filter(Access::is_whole) else {
             continue;
         };
-        if access.register.is_none() || NOT_IN_PAGE.contains(&access.index) {
+        if access.register.is_none() || !is_in_page(access.index) {
             continue;
         }
         let [ours, kernel] = machines.map(|answers| &answers.outcomes[at]);
@@ -212,15 +232,7 @@ mod tests {
 
     #[test]
     fn a_page_that_differs_from_the_last_read_is_found() {
-        let model = Model::new(
-            1,
-            Traits {
-                physical_bits: 46,
-                tsc_deadline: false,
-                future_tsc: 0,
-                keeps_in_service: true,
-            },
-        );
+        let model = Model::new(1, Traits::PLAIN);
         let script = [Operation {
             processor: 0,
             action: Action::ReadPage(PAGE + (TPR << 4), 4),

@@ -32,6 +32,9 @@ const FUTURE_CYCLES: u64 = 6_000_000_000_000;
 
 const EVIDENCE_PROCESSORS: u8 = 2;
 
+/// KVM_CAP_X86_SMM (linux/kvm.h).
+const CAP_X86_SMM: u64 = 117;
+
 const OPERATION: usize = size_of::<wire::Operation>();
 const OUTCOME: usize = size_of::<wire::Outcome>();
 const HEADER: usize = size_of::<Header>();
@@ -127,6 +130,7 @@ impl Bench {
             tsc_deadline: self.tsc_deadline,
             future_tsc: self.future_tsc()?,
             keeps_in_service: !self.present.contains(&IN_SERVICE),
+            smm: self.host.kvm().check_extension_raw(CAP_X86_SMM) > 0,
         })
     }
 

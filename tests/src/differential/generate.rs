@@ -3,17 +3,14 @@
 //! A step is what the shrinker may take out as a whole. The generator follows its own script on the
 //! [`Model`], so that accesses hit the states in which they mean something.
 
+mod commands;
 mod steps;
+mod timers;
 
 use vapic::Mode;
-use vapic::spec::icr::Icr;
-use vapic::spec::lvt::LvtSource;
-use vapic::spec::message::DeliveryMode;
-use vapic::spec::register::Register;
 
-use super::clock::divisor;
 use super::deviations;
-use super::model::{Access, Model};
+use super::model::Model;
 use super::operation::{Action, Operation};
 use super::random::Random;
 use super::setup::{PAGE, initialise};
@@ -44,7 +41,7 @@ impl Script {
         let operations = self.operations();
         operations.iter().enumerate().all(|(at, operation)| {
             let after = deviations::mended(&model, operation);
-            let allowed = is_allowed(&model, operation)
+            let allowed = !deviations::avoided(&model, operation)
                 && operations
                     .get(at + 1..)
                     .is_some_and(|rest| rest.starts_with(&after));
@@ -106,23 +103,12 @@ impl Generator {
 
     fn act_on(&mut self, processor: u8, action: Action) -> bool {
         let operation = Operation { processor, action };
-        let allowed = is_allowed(&self.model, &operation);
+        let allowed = !deviations::avoided(&self.model, &operation);
         if allowed {
             let after = deviations::mended(&self.model, &operation);
-            let is_nmi = self
-                .model
-                .command(&operation)
-                .is_some_and(|icr| icr.delivery() == DeliveryMode::Nmi);
             self.execute(operation);
             for operation in after {
                 self.execute(operation);
-            }
-            if is_nmi {
-                // One at a time: how many wait inside KVM differs between hosts.
-                for processor in 0..self.model.count() {
-                    let action = Action::Exit;
-                    self.execute(Operation { processor, action });
-                }
             }
         }
         allowed
@@ -149,68 +135,5 @@ impl Generator {
         let page = self.model.apic(processor).page();
         page.and_then(|page| u32::try_from(page).ok())
             .unwrap_or(PAGE)
-    }
-}
-
-fn is_allowed(model: &Model, operation: &Operation) -> bool {
-    is_within_limits(model, operation) && deviations::avoided(model, operation).is_none()
-}
-
-/// Timers either expire within their own step or later than any script ends.
-const NEVER_NS: u64 = 200_000_000_000;
-
-/// What a timer that is to expire is set to: once, or with a period, which KVM does not have
-/// shorter than 200 us. Both can be divided by 128.
-const ONCE_NS: u64 = 40_960;
-const PERIOD_NS: u64 = 1_024_000;
-
-/// LVT timer, bits 18:17: the mode that is reserved.
-const RESERVED_MODE: u64 = 3 << 17;
-
-/// What this test cannot follow: processors that leave the script, and timers that expire when they
-/// like.
-fn is_within_limits(model: &Model, operation: &Operation) -> bool {
-    let command = model.command(operation);
-    if command.is_some_and(resets) || waits_in_vain(model, operation) {
-        return false;
-    }
-    let Some(access) = model.access(operation).filter(Access::is_whole) else {
-        return true;
-    };
-    let processor = operation.processor;
-    let initial = model.register(processor, 0x38);
-    let (count, divide) = match (access.register, access.written) {
-        (Some(Register::TimerInitialCount), Some(value)) => {
-            (value, model.register(processor, 0x3E))
-        }
-        (Some(Register::TimerDivide), Some(value)) => (
-            initial.into(),
-            u32::try_from(value & 0xB).expect("four bits"),
-        ),
-        (Some(Register::Lvt(LvtSource::Timer)), Some(value)) => {
-            return value & RESERVED_MODE != RESERVED_MODE;
-        }
-        _ => return true,
-    };
-    let time = count.saturating_mul(divisor(divide));
-    let at_once = [ONCE_NS, PERIOD_NS].contains(&time);
-    count == 0 || time >= NEVER_NS || at_once && initial == 0
-}
-
-/// Whether it looks for a request where the APIC is not.
-fn waits_in_vain(model: &Model, operation: &Operation) -> bool {
-    let apic = model.apic(operation.processor);
-    match operation.action {
-        Action::Await(msr, _) if msr < 0x1000 => apic.mode() != Mode::X2apic,
-        Action::Await(address, _) => apic.page().map(|page| page + 0x200) != Some(address.into()),
-        _ => false,
-    }
-}
-
-fn resets(icr: Icr) -> bool {
-    match icr.delivery() {
-        DeliveryMode::Init => !icr.level_triggered() || icr.assert(),
-        DeliveryMode::Smi => true,
-        _ => false,
     }
 }

@@ -7,14 +7,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use vapic::spec::base::IA32_APIC_BASE;
-use vapic::spec::icr::Icr;
-use vapic::spec::lvt::LvtSource;
 use vapic::spec::message::{DeliveryMode, Destination, InterruptMessage, Trigger};
 use vapic::spec::register::{Register, X2APIC_MSR_FIRST};
 use vapic::{
     Config, Effect, Fabric, Features, IA32_TSC_DEADLINE, LocalApic, Mode, Router, VectorSet,
 };
 
+use super::access::Access;
 use super::operation::{Action, EOI_MSR, End, Operation, Outcome};
 
 /// What an operation takes in the model's time. Timers are set so that it does not matter: they
@@ -35,7 +34,6 @@ pub struct Model {
     processors: Vec<Processor>,
     fabric: Arc<Fabric>,
     now: u64,
-    level_sent: VectorSet,
     traits: Traits,
 }
 
@@ -50,6 +48,20 @@ pub struct Traits {
     pub future_tsc: u64,
     /// KVM's own APIC has an ISR that works.
     pub keeps_in_service: bool,
+    /// KVM enters SMM when an SMI comes.
+    pub smm: bool,
+}
+
+#[cfg(test)]
+impl Traits {
+    /// Of a host without peculiarities.
+    pub(super) const PLAIN: Self = Self {
+        physical_bits: 46,
+        tsc_deadline: true,
+        future_tsc: 0,
+        keeps_in_service: true,
+        smm: false,
+    };
 }
 
 #[derive(Debug)]
@@ -58,45 +70,7 @@ struct Processor {
     router: Router,
     nmis: u8,
     written: HashMap<u32, u32>,
-}
-
-/// An access that reaches a register, or the place where one could be, in the present mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Access {
-    /// The register's number: page offset divided by 16, or MSR less 0x800.
-    pub index: u32,
-    /// The register, if there is one.
-    pub register: Option<Register>,
-    /// Through which door.
-    pub door: Door,
-    /// What is written, nothing if it is a read.
-    pub written: Option<u64>,
-}
-
-/// A door to the registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// MSRs.
-    Msr,
-    /// Memory: first byte within the register's sixteen, and how many.
-    Page(u32, u8),
-}
-
-impl Access {
-    /// Whether the register as a whole is read or written.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        matches!(self.door, Door::Msr | Door::Page(0, 4))
-    }
-
-    /// The bits of the register that a value read through this access stands for.
-    #[must_use]
-    pub fn bits(&self, value: u64) -> u64 {
-        match self.door {
-            Door::Msr => value,
-            Door::Page(first, _) => value.checked_shl(first * 8).unwrap_or(0),
-        }
-    }
+    level_sent: VectorSet,
 }
 
 impl Model {
@@ -126,12 +100,12 @@ impl Model {
             router: Router::new(Arc::clone(&fabric), Some(index)),
             nmis: 0,
             written: HashMap::new(),
+            level_sent: VectorSet::EMPTY,
         });
         let mut model = Self {
             processors: processors.collect(),
             fabric,
             now: 0,
-            level_sent: VectorSet::EMPTY,
             traits,
         };
         model.send(
@@ -193,62 +167,10 @@ impl Model {
         written.get(&index).copied().unwrap_or(0)
     }
 
-    /// Vectors that have been sent as level-triggered.
+    /// Vectors that came to a processor last as level-triggered, by the ICR of their sender.
     #[must_use]
-    pub const fn level_sent(&self) -> &VectorSet {
-        &self.level_sent
-    }
-
-    /// The register that an operation reaches, if it does.
-    #[must_use]
-    pub fn access(&self, operation: &Operation) -> Option<Access> {
-        let apic = self.apic(operation.processor);
-        let msr = |msr: u32, written| {
-            let index = msr.checked_sub(X2APIC_MSR_FIRST).filter(|&i| i < 0x100)?;
-            (apic.mode() == Mode::X2apic).then_some(Access {
-                index,
-                register: Register::from_index(index),
-                door: Door::Msr,
-                written,
-            })
-        };
-        let page = |address: u32, width, written| {
-            let offset = u64::from(address).checked_sub(apic.page()?)?;
-            let offset = u32::try_from(offset).ok().filter(|&o| o < 0x1000)?;
-            Some(Access {
-                index: offset >> 4,
-                register: Register::from_offset(offset),
-                door: Door::Page(offset & 0xF, width),
-                written,
-            })
-        };
-        match operation.action {
-            Action::ReadMsr(index) => msr(index, None),
-            Action::WriteMsr(index, value) => msr(index, Some(value)),
-            Action::ReadPage(address, width) => page(address, width, None),
-            Action::WritePage(address, width, value) => {
-                let kept = u64::MAX >> (64 - 8 * u32::from(width));
-                page(address, width, Some(value & kept))
-            }
-            Action::ExchangePage(address, value) => page(address, 4, Some(value.into())),
-            _ => None,
-        }
-    }
-
-    /// The ICR as an operation makes it, if it sends.
-    #[must_use]
-    pub fn command(&self, operation: &Operation) -> Option<Icr> {
-        let access = self.access(operation).filter(Access::is_whole)?;
-        match (access.register?, access.door, access.written?) {
-            (Register::InterruptCommand, Door::Msr, value) => {
-                (value & Icr::X2APIC_RESERVED == 0).then(|| Icr::from_bits(value))
-            }
-            (Register::InterruptCommand, Door::Page(..), low) => Some(Icr::from_xapic(
-                u32::try_from(low & 0xFFFF_FFFF).expect("masked"),
-                self.register(operation.processor, 0x31),
-            )),
-            _ => None,
-        }
+    pub fn level_sent(&self, processor: u8) -> &VectorSet {
+        &self.processors[usize::from(processor)].level_sent
     }
 
     /// Executes an operation.
@@ -315,15 +237,52 @@ impl Model {
 
     /// Keeps what the registers do not tell any more.
     fn note(&mut self, operation: &Operation) {
-        let command = self.command(operation);
-        if let Some(command) = command.filter(|icr| icr.level_triggered() && icr.assert()) {
-            self.level_sent.insert(command.vector());
-        }
+        self.note_trigger(operation);
         let access = self.access(operation).filter(Access::is_whole);
         let value = access.and_then(|access| access.written);
         if let (Some(access), Some(Ok(value))) = (access, value.map(u32::try_from)) {
             let processor = &mut self.processors[usize::from(operation.processor)];
             processor.written.insert(access.index, value);
+        }
+    }
+
+    /// Follows what KVM keeps in the TMR: the trigger mode of the last command that brought a vector,
+    /// to each target its own. Ours are all edges.
+    fn note_trigger(&mut self, operation: &Operation) {
+        let sender = operation.processor;
+        let (vector, level, mut targets) = match (operation.action, self.access(operation)) {
+            // The timer's.
+            (Action::Await(_, vector), _) => (vector, false, vec![sender]),
+            (_, Some(access)) if access.register == Some(Register::SelfIpi) => {
+                // What has more bits faults.
+                match access.written.map(u8::try_from) {
+                    Some(Ok(vector)) => (vector, false, vec![sender]),
+                    _ => return,
+                }
+            }
+            _ => match self.command(operation) {
+                Some(icr) => (
+                    icr.vector(),
+                    icr.level_triggered(),
+                    self.reached_by_vector(operation),
+                ),
+                None => return,
+            },
+        };
+        // The others take no vectors.
+        targets.retain(|&target| self.apic(target).identity().software_enabled);
+        // Which of several gets a lowest-priority edge is not asked: none is known to be cleared.
+        let lowest = self
+            .command(operation)
+            .is_some_and(|icr| icr.delivery() == DeliveryMode::LowestPriority);
+        let only_one = !lowest || targets.len() == 1;
+        for target in targets {
+            let sent = &mut self.processors[usize::from(target)].level_sent;
+            if level {
+                sent.insert(vector);
+            } else if only_one {
+                sent.remove(vector);
+            }
         }
     }
 
@@ -403,18 +362,4 @@ impl Model {
 fn offset(apic: &LocalApic, address: u32) -> Option<u32> {
     let offset = u64::from(address).checked_sub(apic.page()?)?;
     u32::try_from(offset).ok().filter(|&offset| offset < 0x1000)
-}
-
-/// The number of an entry of the local vector table.
-#[must_use]
-pub const fn lvt_index(source: LvtSource) -> u32 {
-    match source {
-        LvtSource::CorrectedMachineCheck => 0x2F,
-        LvtSource::Timer => 0x32,
-        LvtSource::Thermal => 0x33,
-        LvtSource::PerformanceCounter => 0x34,
-        LvtSource::Lint0 => 0x35,
-        LvtSource::Lint1 => 0x36,
-        LvtSource::Error => 0x37,
-    }
 }

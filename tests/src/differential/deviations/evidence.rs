@@ -118,6 +118,17 @@ pub(super) fn masked_expiry() -> Vec<Operation> {
     unmasked.read(REQUESTS).list()
 }
 
+pub(super) fn reserved_timer_mode() -> Vec<Operation> {
+    let reserved = ready(0).write(0x320, MASKED | 3 << 17 | VECTOR);
+    reserved.write(0x380, 10_000).read(0x380).list()
+}
+
+pub(super) fn reserved_timer_mode_by_msr() -> Vec<Operation> {
+    let mode = MASKED | 3 << 17 | VECTOR;
+    let refused = ready(0).enter_x2apic().wrmsr(0x832, mode);
+    refused.rdmsr(0x832).list()
+}
+
 pub(super) fn divisor_after_expiry() -> Vec<Operation> {
     let [_, irr] = [0, PAGE + 0x200];
     let expired = ready(0)

@@ -6,7 +6,8 @@ use vapic::spec::lvt::LvtSource;
 use vapic::spec::register::Register;
 use vapic::spec::svr::SpuriousVector;
 
-use super::super::model::{Access, Door, Model, lvt_index};
+use super::super::access::{Access, Door, lvt_index};
+use super::super::model::Model;
 use super::super::operation::{Action, End, Operation, Outcome};
 use super::super::setup::{Accesses, TO_NOBODY, initialise};
 
@@ -18,6 +19,8 @@ const INITIAL_COUNT: u32 = 0x38;
 const CURRENT_COUNT: u32 = 0x39;
 
 const MASKED: u64 = 1 << 16;
+/// LVT timer, bits 18:17: the mode that is reserved.
+const RESERVED_MODE: u64 = 3 << 17;
 const TSC_DEADLINE_MODE: u32 = 1 << 18;
 const DIVIDE_BITS: u32 = 0xB;
 
@@ -114,7 +117,9 @@ pub(super) fn level_triggered(
     kernel: &Outcome,
 ) -> bool {
     only_kernel_has(model, op, [ours, kernel], |access| match access.register {
-        Some(Register::TriggerMode(word)) => Some(model.level_sent().register(word).into()),
+        Some(Register::TriggerMode(word)) => {
+            Some(model.level_sent(op.processor).register(word).into())
+        }
         _ => None,
     })
 }
@@ -313,4 +318,31 @@ pub(super) fn changes_divisor_of_expired_timer(model: &Model, op: &Operation) ->
         Register::from_index(index) == Some(Register::TimerDivide)
             && has_expired(model, op.processor)
     })
+}
+
+/// A count that is there when the mode is entered, or written in it.
+pub(super) fn counts_in_reserved_mode(model: &Model, op: &Operation) -> bool {
+    model.traits().tsc_deadline
+        && writes_whole(model, op).is_some_and(|(index, value)| match index {
+            LVT_TIMER => {
+                value & RESERVED_MODE == RESERVED_MODE
+                    && model.register(op.processor, INITIAL_COUNT) != 0
+            }
+            INITIAL_COUNT => {
+                let entry = u64::from(model.register(op.processor, LVT_TIMER));
+                value != 0 && entry & RESERVED_MODE == RESERVED_MODE
+            }
+            _ => false,
+        })
+}
+
+pub(super) fn enters_reserved_mode_by_msr(model: &Model, op: &Operation) -> bool {
+    model.traits().tsc_deadline
+        && model.access(op).is_some_and(|access| {
+            let written = access.written.unwrap_or(0);
+            access.index == LVT_TIMER
+                && access.door == Door::Msr
+                && u32::try_from(written).is_ok()
+                && written & RESERVED_MODE == RESERVED_MODE
+        })
 }

@@ -87,6 +87,8 @@ pub(super) fn lowest_priority_broadcast(model: &Model, op: &Operation) -> bool {
     })
 }
 
+/// KVM takes the bits of the address in their order for candidates, and ours its processors in
+/// theirs: the two agree if every named bit is the one of a processor, and they ascend alike.
 pub(super) fn lowest_priority_of_several(model: &Model, op: &Operation) -> bool {
     is(Command::of(model, op), |command| {
         let bits = if any_of_model(model, LogicalModel::Cluster) {
@@ -94,9 +96,29 @@ pub(super) fn lowest_priority_of_several(model: &Model, op: &Operation) -> bool 
         } else {
             0xFF
         };
-        let several = |address: u32| (address & bits).count_ones() > 1;
+        let several = |address: u32| {
+            let named = address & bits;
+            let candidates = (0..8).map(|bit| 1 << bit).filter(|bit| named & bit != 0);
+            let owners = candidates.map(|bit| owner(model, address & !bits | bit));
+            let owners: Vec<Option<usize>> = owners.collect();
+            let all = owners.iter().all(Option::is_some);
+            owners.len() > 1 && !(all && owners.is_sorted_by(|one, next| one < next))
+        };
         command.is_lowest_priority() && command.logical().is_some_and(several)
     })
+}
+
+/// The processor that has a logical address of one bit, if it is one alone and has no other bit.
+fn owner(model: &Model, address: u32) -> Option<usize> {
+    let mut owners = model.apics().enumerate().filter(|(_, apic)| {
+        let identity = apic.identity();
+        identity.matches(Destination::Logical(address))
+            && identity.software_enabled
+            && identity.mode == Mode::Xapic
+            && u32::from(identity.logical_id) == address
+    });
+    let first = owners.next()?;
+    owners.next().is_none().then_some(first.0)
 }
 
 pub(super) fn aliases(model: &Model, op: &Operation) -> bool {
@@ -168,4 +190,34 @@ pub(super) fn logical_nmi_to_disabled(model: &Model, op: &Operation) -> bool {
             && command.logical().is_some_and(hears)
             && !maps_by_id(model)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::model::Traits;
+    use super::super::super::setup::Accesses;
+    use super::*;
+
+    #[test]
+    fn lowest_priority_among_several_is_compared_if_each_bit_is_a_processors() {
+        let avoided = |ids: [u64; 2], address: u64| {
+            let mut model = Model::new(2, Traits::PLAIN);
+            for (processor, id) in (0..).zip(ids) {
+                let known = Accesses::of(processor).write(0xF0, 0x1FF);
+                for operation in known.write(0xD0, id << 24).list() {
+                    model.execute(&operation);
+                }
+            }
+            let script = Accesses::of(0).send(address, 0x951).list();
+            let [high, low] = script.as_slice() else {
+                unreachable!("two halves")
+            };
+            model.execute(high);
+            lowest_priority_of_several(&model, low)
+        };
+        assert!(!avoided([1, 2], 0b11));
+        assert!(!avoided([1, 2], 0b1));
+        assert!(avoided([1, 2], 0b101), "nobody's bit");
+        assert!(avoided([2, 1], 0b11), "in another order");
+    }
 }

@@ -1,19 +1,12 @@
 //! The kinds of steps, and how often each comes.
 
+use vapic::Mode;
 use vapic::spec::base::IA32_APIC_BASE;
 use vapic::spec::register::X2APIC_MSR_FIRST;
-use vapic::{IA32_TSC_DEADLINE, Mode};
 
-use super::{Generator, ONCE_NS, PERIOD_NS};
+use super::Generator;
 use crate::differential::operation::{Action, EOI_MSR, End, Operation};
-use crate::differential::setup::{PAGE, base_of};
-
-/// Numbers of the registers that exist in some mode.
-const REGISTERS: [u32; 46] = [
-    0x02, 0x03, 0x08, 0x09, 0x0A, 0x0B, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16,
-    0x17, 0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x24, 0x25, 0x26,
-    0x27, 0x28, 0x2F, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3E,
-];
+use crate::differential::setup::{PAGE, REGISTERS, base_of};
 
 const TPR: u32 = 0x08;
 const EOI: u32 = 0x0B;
@@ -22,20 +15,17 @@ const DFR: u32 = 0x0E;
 const SVR: u32 = 0x0F;
 const ESR: u32 = 0x28;
 const CMCI: u32 = 0x2F;
-const ICR: u32 = 0x30;
-const ICR_HIGH: u32 = 0x31;
-const TIMER: u32 = 0x32;
-const INITIAL_COUNT: u32 = 0x38;
-const CURRENT_COUNT: u32 = 0x39;
-const DIVIDE: u32 = 0x3E;
+pub(super) const ICR: u32 = 0x30;
+pub(super) const ICR_HIGH: u32 = 0x31;
+pub(super) const TIMER: u32 = 0x32;
+pub(super) const INITIAL_COUNT: u32 = 0x38;
+pub(super) const CURRENT_COUNT: u32 = 0x39;
+pub(super) const DIVIDE: u32 = 0x3E;
 const ID: u32 = 0x02;
 
-const MASKED: u32 = 1 << 16;
-const PERIODIC: u32 = 1 << 17;
-const DEADLINE: u32 = 1 << 18;
-
-/// A TSC that is past when the guest has started.
-const PAST: u64 = 1;
+pub(super) const MASKED: u32 = 1 << 16;
+pub(super) const PERIODIC: u32 = 1 << 17;
+pub(super) const DEADLINE: u32 = 1 << 18;
 
 /// Counts that run for ever with a divisor of 64 or 128.
 const LONG: u32 = 0xD000_0000;
@@ -71,12 +61,12 @@ impl Generator {
         step(self);
     }
 
-    fn any_processor(&mut self) -> u8 {
+    pub(super) fn any_processor(&mut self) -> u8 {
         let count = u32::from(self.model.count());
         u8::try_from(self.random.below(count)).expect("a processor's index")
     }
 
-    fn any_vector(&mut self) -> u32 {
+    pub(super) fn any_vector(&mut self) -> u32 {
         match self.random.below(20) {
             0 => self.random.below(16),
             1..=8 => self
@@ -87,7 +77,7 @@ impl Generator {
     }
 
     /// Reads a register as a whole through the door of the present mode.
-    fn read_whole(&mut self, index: u32) -> bool {
+    pub(super) fn read_whole(&mut self, index: u32) -> bool {
         match self.mode() {
             Mode::X2apic => self.act(Action::ReadMsr(X2APIC_MSR_FIRST + index)),
             Mode::Xapic | Mode::Disabled => {
@@ -98,7 +88,7 @@ impl Generator {
     }
 
     /// Writes a register as a whole through the door of the present mode.
-    fn write_whole(&mut self, index: u32, value: u32) -> bool {
+    pub(super) fn write_whole(&mut self, index: u32, value: u32) -> bool {
         match self.mode() {
             Mode::X2apic => self.act(Action::WriteMsr(X2APIC_MSR_FIRST + index, value.into())),
             Mode::Xapic | Mode::Disabled => {
@@ -203,9 +193,12 @@ impl Generator {
             ESR => self.random.one_of(&[0, 0, 0, 1, 0xFF]),
             TIMER => {
                 let vector = self.any_vector();
-                let mode = self
-                    .random
-                    .weighted(&[(3, 0), (3, PERIODIC), (1, DEADLINE)]);
+                let mode = self.random.weighted(&[
+                    (6, 0),
+                    (6, PERIODIC),
+                    (2, DEADLINE),
+                    (1, PERIODIC | DEADLINE),
+                ]);
                 vector | mode | self.random.below(2) << 16 | self.random.below(2) << 12
             }
             INITIAL_COUNT => self.random.one_of(&[0, LONG, LONG + 0x1234_5678, u32::MAX]),
@@ -243,87 +236,8 @@ impl Generator {
         self.act(Action::WriteMsr(X2APIC_MSR_FIRST + index, value));
     }
 
-    /// An IPI; then, as a rule, a look at what it did.
-    fn send(&mut self) {
-        let vector = self.any_vector();
-        let delivery =
-            self.random
-                .weighted(&[(60, 0), (8, 1), (2, 3), (3, 4), (1, 5), (1, 6), (1, 7)]);
-        let trigger = self
-            .random
-            .weighted(&[(12, 1 << 14), (3, 0), (2, 3 << 14), (1, 1 << 15)]);
-        let shorthand = self.random.weighted(&[(10, 0), (2, 1), (1, 2), (2, 3)]);
-        let logical = self.random.weighted(&[(3, 0), (2, 1 << 11)]);
-        let rare = self.random.weighted(&[
-            (30, 0),
-            (1, 1 << 12),
-            (1, 1 << 13),
-            (1, 3 << 16),
-            (1, 1 << 31),
-        ]);
-        let low = vector | delivery << 8 | logical | trigger | shorthand << 18 | rare;
-        let target = self.any_processor();
-        let destination = self.destination(target, logical != 0);
-        let sent = match self.mode() {
-            Mode::X2apic if logical == 0 && self.random.chance(10) => {
-                let vector = u64::from(vector) | u64::from(self.random.chance(10)) << 9;
-                self.act(Action::WriteMsr(0x83F, vector))
-            }
-            Mode::X2apic => {
-                let value = u64::from(destination) << 32 | u64::from(low);
-                self.act(Action::WriteMsr(X2APIC_MSR_FIRST + ICR, value))
-            }
-            _ => {
-                let ignored = self.random.below(2);
-                self.write_whole(ICR_HIGH, destination << 24 | ignored);
-                if self.random.chance(3) {
-                    let address = self.page(self.current) + ICR * 16;
-                    self.act(Action::ExchangePage(address, low))
-                } else {
-                    self.write_whole(ICR, low)
-                }
-            }
-        };
-        if sent && self.random.chance(30) {
-            if self
-                .random
-                .chance(if self.model.count() == 2 { 15 } else { 5 })
-            {
-                self.current = target;
-            }
-            let set = self.random.one_of(&[0x20, 0x20, 0x20, 0x18, 0x10]);
-            self.read_whole(set + (vector >> 5));
-        }
-    }
-
-    /// A destination in the width of the present mode that hits a processor, as a rule.
-    fn destination(&mut self, target: u8, logical: bool) -> u32 {
-        let identity = self.model.apic(target).identity();
-        let id = u32::from(target);
-        let everybody = if self.mode() == Mode::X2apic {
-            u32::MAX
-        } else {
-            0xFF
-        };
-        let hit = match (logical, identity.mode) {
-            (false, Mode::X2apic) => id,
-            (false, _) => identity.xapic_id.into(),
-            (true, Mode::X2apic) => (id >> 4) << 16 | 1 << (id & 0xF),
-            (true, _) => identity.logical_id.into(),
-        };
-        let any = self.random.half();
-        self.random.weighted(&[
-            (12, hit),
-            (2, everybody),
-            (1, 0xFF),
-            (2, any & 0xF),
-            (1, any & 0xFF),
-            (1, any >> 8),
-        ])
-    }
-
     /// How a handler can end its interrupt in the present mode.
-    fn end(&self) -> End {
+    pub(super) fn end(&self) -> End {
         match self.mode() {
             Mode::Disabled => End::Leave,
             Mode::Xapic => End::Page(self.page(self.current)),
@@ -438,7 +352,7 @@ impl Generator {
     }
 
     /// Nothing in service, nothing requested, priority 0, the timer stopped.
-    fn quiesce(&mut self) {
+    pub(super) fn quiesce(&mut self) {
         self.write_whole(INITIAL_COUNT, 0);
         self.write_whole(TPR, 0);
         while self.model.apic(self.current).in_service().is_some() {
@@ -446,77 +360,6 @@ impl Generator {
         }
         let end = self.end();
         self.act(Action::Window(end));
-    }
-
-    /// A timer that expires here and now.
-    fn run_timer(&mut self) {
-        let apic = self.model.apic(self.current);
-        let enabled = apic.identity().software_enabled && self.mode() != Mode::Disabled;
-        let vector = 16 + self.random.below(240);
-        let wanted = u8::try_from(vector).expect("a vector");
-        if !enabled || self.model.apic(self.current).requests().contains(wanted) {
-            return;
-        }
-        self.write_whole(INITIAL_COUNT, 0);
-        let mode = self.random.weighted(&[(4, 0), (1, PERIODIC), (2, MASKED)]);
-        let (divide, shift) = self
-            .random
-            .one_of(&[(0xB, 0), (0x0, 1), (0x1, 2), (0xA, 7)]);
-        let time = if mode == PERIODIC { PERIOD_NS } else { ONCE_NS };
-        let time = u32::try_from(time).expect("about a millisecond");
-        let ready = self.write_whole(DIVIDE, divide) && self.write_whole(TIMER, mode | vector);
-        if !ready || !self.write_whole(INITIAL_COUNT, time >> shift) {
-            return;
-        }
-        if mode == MASKED {
-            self.act(Action::Delay(200));
-        } else {
-            self.await_request(wanted);
-        }
-        if mode != PERIODIC {
-            self.read_whole(CURRENT_COUNT);
-            self.read_whole(INITIAL_COUNT);
-        }
-        if mode != 0 || self.random.chance(50) {
-            self.write_whole(TIMER, MASKED | vector);
-            self.write_whole(INITIAL_COUNT, 0);
-        }
-    }
-
-    /// IA32_TSC_DEADLINE in any mode of the timer, or one that is past in its own mode.
-    fn use_deadline(&mut self) {
-        if self.random.chance(50) {
-            self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
-            return;
-        }
-        if self.random.chance(60) {
-            let future = self.model.traits().future_tsc;
-            let deadline = self.random.one_of(&[0, future, future + 12345]);
-            self.act(Action::WriteMsr(IA32_TSC_DEADLINE, deadline));
-            return;
-        }
-        let vector = 16 + self.random.below(240);
-        let wanted = u8::try_from(vector).expect("a vector");
-        let apic = self.model.apic(self.current);
-        let enabled = apic.identity().software_enabled && self.mode() != Mode::Disabled;
-        let ready = enabled
-            && self.model.traits().tsc_deadline
-            && !apic.requests().contains(wanted)
-            && self.write_whole(INITIAL_COUNT, 0)
-            && self.write_whole(TIMER, DEADLINE | vector);
-        if ready {
-            self.act(Action::WriteMsr(IA32_TSC_DEADLINE, PAST));
-            self.await_request(wanted);
-            self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
-        }
-    }
-
-    fn await_request(&mut self, vector: u8) {
-        let first = match self.mode() {
-            Mode::X2apic => X2APIC_MSR_FIRST + 0x20,
-            _ => self.page(self.current) + 0x200,
-        };
-        self.act(Action::Await(first, vector));
     }
 
     /// Every register of a processor, at the end.

@@ -1,0 +1,208 @@
+//! What no script has although the two APICs may well agree on it: what the guest that executes
+//! scripts could not live through, or what would let time decide the answers. Each with its reason
+//! and an example, as narrow as the reason.
+//!
+//! It is to be read beside [the list of deviations](super::DEVIATIONS), which also leaves out
+//! operations: what is in neither is compared.
+
+use vapic::Mode;
+use vapic::spec::message::DeliveryMode;
+use vapic::spec::register::Register;
+
+use super::super::access::Access;
+use super::super::clock::divisor;
+use super::super::model::Model;
+use super::super::operation::{Action, End, Operation};
+use super::super::setup::Accesses;
+
+/// One thing that scripts do not have, or have in one form only.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// A name, for reports.
+    pub name: &'static str,
+    /// Why the test cannot follow it.
+    pub reason: &'static str,
+    /// Whether a script must not have the operation in this state.
+    pub avoided: Option<fn(&Model, &Operation) -> bool>,
+    /// What must follow the operation.
+    pub mended: Option<fn(&Model, &Operation) -> Vec<Operation>>,
+    /// A script of two processors with such an operation at its end.
+    pub example: fn() -> Vec<Operation>,
+}
+
+impl Limit {
+    const fn avoids(
+        name: &'static str,
+        reason: &'static str,
+        avoided: fn(&Model, &Operation) -> bool,
+        example: fn() -> Vec<Operation>,
+    ) -> Self {
+        Self {
+            name,
+            reason,
+            avoided: Some(avoided),
+            mended: None,
+            example,
+        }
+    }
+
+    const fn mends(
+        name: &'static str,
+        reason: &'static str,
+        mended: fn(&Model, &Operation) -> Vec<Operation>,
+        example: fn() -> Vec<Operation>,
+    ) -> Self {
+        Self {
+            name,
+            reason,
+            avoided: None,
+            mended: Some(mended),
+            example,
+        }
+    }
+}
+
+/// All of them.
+pub const LIMITS: &[Limit] = &[
+    Limit::avoids(
+        "INIT",
+        "Its target leaves the script. Processor 0 starts over at FFFF_FFF0H, where the machine has \
+         no code, and a sender that is its own target never writes the outcome that the others wait \
+         for. Any other could be started again, but a machine whose scripts did so hung on our APIC, \
+         and why is not known: INIT and start-up between processors are not compared.",
+        |model, op| !model.initialised(op).is_empty(),
+        || Accesses::of(0).send(1, INIT).list(),
+    ),
+    Limit::avoids(
+        "SMI where KVM has SMM",
+        "Ours latches it and the VMM refuses it; KVM would enter SMM, for which the machine has no \
+         code. Where KVM has none either, an SMI is compared as any other command.",
+        enters_smm,
+        || Accesses::of(0).send(1, SMI).list(),
+    ),
+    Limit::mends(
+        "NMIs one at a time",
+        "How many may wait inside KVM differs between hosts (lapic.md T21, T57), and when one is \
+         taken is not the APIC's to decide: each is taken before the next.",
+        take_nmis,
+        || Accesses::of(0).send(1, NMI).list(),
+    ),
+    Limit::avoids(
+        "timers that expire when they like",
+        "A timer expires at once, within the operations that wait for it, or later than any script \
+         ends: else the answers in between would tell how fast the host is.",
+        expires_in_between,
+        || {
+            Accesses::of(0)
+                .write(0x3E0, 0xB)
+                .write(0x380, 1 << 30)
+                .list()
+        },
+    ),
+    Limit::avoids(
+        "waiting and ending where no APIC is",
+        "A wait looks at the word of the request, and a handler writes EOI, through the door of the \
+         present mode: elsewhere the one lasts until its patience ends, and the other faults where \
+         no fault is expected, or leaves its interrupt in service unasked.",
+        misses_the_apic,
+        || Accesses::of(0).act(Action::Await(0x820, 0x40)).list(),
+    ),
+];
+
+const INIT: u64 = 5 << 8 | ASSERT;
+const SMI: u64 = 2 << 8 | ASSERT;
+const NMI: u64 = 4 << 8 | ASSERT;
+const ASSERT: u64 = 1 << 14;
+
+/// Timers either expire within their own step or later than any script ends.
+const NEVER_NS: u64 = 200_000_000_000;
+
+/// What a timer that is to expire is set to: once, or with a period, which KVM does not have
+/// shorter than 200 us. Both can be divided by 128.
+pub(in crate::differential) const ONCE_NS: u64 = 40_960;
+/// See [`ONCE_NS`].
+pub(in crate::differential) const PERIOD_NS: u64 = 1_024_000;
+
+fn enters_smm(model: &Model, op: &Operation) -> bool {
+    let is_smi = |delivery| delivery == DeliveryMode::Smi;
+    model.traits().smm && model.command(op).is_some_and(|icr| is_smi(icr.delivery()))
+}
+
+fn take_nmis(model: &Model, op: &Operation) -> Vec<Operation> {
+    let is_nmi = model
+        .command(op)
+        .is_some_and(|icr| icr.delivery() == DeliveryMode::Nmi);
+    let processors = if is_nmi { 0..model.count() } else { 0..0 };
+    let exit = |processor| Operation {
+        processor,
+        action: Action::Exit,
+    };
+    processors.map(exit).collect()
+}
+
+fn expires_in_between(model: &Model, op: &Operation) -> bool {
+    let Some(access) = model.access(op).filter(Access::is_whole) else {
+        return false;
+    };
+    let initial = model.register(op.processor, 0x38);
+    let (count, divide) = match (access.register, access.written) {
+        (Some(Register::TimerInitialCount), Some(value)) => {
+            (value, model.register(op.processor, 0x3E))
+        }
+        (Some(Register::TimerDivide), Some(value)) => (
+            initial.into(),
+            u32::try_from(value & 0xB).expect("four bits"),
+        ),
+        _ => return false,
+    };
+    let time = count.saturating_mul(divisor(divide));
+    let at_once = [ONCE_NS, PERIOD_NS].contains(&time) && initial == 0;
+    count != 0 && time < NEVER_NS && !at_once
+}
+
+fn misses_the_apic(model: &Model, op: &Operation) -> bool {
+    let apic = model.apic(op.processor);
+    match op.action {
+        Action::Await(msr, _) if msr < 0x1000 => apic.mode() != Mode::X2apic,
+        Action::Await(address, _) => apic.page().map(|page| page + 0x200) != Some(address.into()),
+        Action::Window(End::Msr) => apic.mode() != Mode::X2apic,
+        Action::Window(End::Page(page)) => apic.page() != Some(page.into()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::model::Traits;
+    use super::*;
+
+    fn model() -> Model {
+        Model::new(
+            2,
+            Traits {
+                smm: true,
+                ..Traits::PLAIN
+            },
+        )
+    }
+
+    #[test]
+    fn each_limit_is_recognised_in_its_example_and_by_its_last_operation() {
+        for limit in LIMITS {
+            let mut model = model();
+            let script = (limit.example)();
+            let (last, before) = script.split_last().expect("an operation");
+            let applies = |model: &Model, operation: &Operation| {
+                limit.avoided.is_some_and(|f| f(model, operation))
+                    || limit
+                        .mended
+                        .is_some_and(|f| !f(model, operation).is_empty())
+            };
+            for operation in before {
+                assert!(!applies(&model, operation), "{}: too wide", limit.name);
+                model.execute(operation);
+            }
+            assert!(applies(&model, last), "{}", limit.name);
+        }
+    }
+}
