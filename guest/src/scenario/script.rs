@@ -15,7 +15,7 @@ mod wire;
 use core::arch::asm;
 use core::hint::spin_loop;
 use core::sync::atomic::{
-    AtomicUsize,
+    AtomicU32, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -23,6 +23,7 @@ use entry::{Access, END_OF_INTERRUPT, LOG};
 use wire::{ADDRESS, Header, MAGIC, Operation, Outcome, kind};
 
 use super::Run;
+use crate::ipi::MAX_CPUS;
 use crate::wait::Stuck;
 use crate::{cpu, marker, paging, port, processors, tsc};
 
@@ -31,6 +32,10 @@ const IDLE_PORT: u16 = 0x80;
 
 /// The operation whose turn it is.
 static TURN: AtomicUsize = AtomicUsize::new(0);
+
+/// How often each processor has started since [`await_start`] last asked. INIT starts it anew, in
+/// the job that it had.
+static STARTS: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
 
 /// Follows the script and ends the machine, whose APICs are then in no state to go on.
 pub(super) fn run(_run: &Run<'_>) -> Result<(), Stuck> {
@@ -45,7 +50,11 @@ pub(super) fn run(_run: &Run<'_>) -> Result<(), Stuck> {
     let others = || {
         cpu::interrupts_off();
         entry::load();
-        cpu::this().set_progress(1);
+        if cpu::this().progress() == 0 {
+            cpu::this().set_progress(1);
+        } else {
+            STARTS[cpu::this().id()].fetch_add(1, Release);
+        }
         if let Some(script) = Script::found() {
             script.follow();
         }
@@ -143,6 +152,8 @@ fn execute(operation: &Operation) -> Outcome {
         kind::EXIT => plain(leave()),
         kind::DELAY => plain(delay(value)),
         kind::AWAIT => plain(wait_for(register, value)),
+        kind::WRITE_DEADLINE => entry::write_msr(register, tsc::now() + value),
+        kind::AWAIT_START => plain(await_start(register, value)),
         _ => plain(0),
     };
     let [fault, ..] = fault.to_le_bytes();
@@ -265,4 +276,16 @@ fn wait_for(register: u32, wanted: u64) -> u64 {
             return 0;
         }
     }
+}
+
+/// How often a processor has started since the last question: once, if it comes in time.
+fn await_start(processor: u32, cycles: u64) -> u64 {
+    let end = tsc::now() + cycles;
+    let Some(starts) = STARTS.get(processor as usize) else {
+        return 0;
+    };
+    while starts.load(Acquire) == 0 && tsc::now() < end {
+        spin_loop();
+    }
+    u64::from(starts.swap(0, Acquire))
 }

@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use vapic::Mode;
 use vapic::spec::register::Register;
+use vapic::{IA32_TSC_DEADLINE, Mode};
 
 use super::access::{Access, Door};
 use super::execute::Answers;
@@ -35,6 +35,8 @@ pub(super) struct Start {
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     pub(super) starts: HashMap<u8, Start>,
+    /// Deadlines a little ahead, as counts of nanoseconds.
+    pub(super) deadlines: HashMap<u8, Start>,
 }
 
 impl Clock {
@@ -58,8 +60,23 @@ impl Clock {
     /// Follows operation `at`, before the model executes it: one that faults has set nothing.
     pub(super) fn follow(&mut self, model: &Model, operation: &Operation, at: usize, faults: bool) {
         let processor = operation.processor;
+        if let Action::WriteDeadline(us) = operation.action {
+            let start = Start {
+                at,
+                count: u64::from(us) * 1000,
+                divisor: 1,
+                steady: true,
+                windows: Vec::new(),
+            };
+            self.deadlines.insert(processor, start);
+        } else if matches!(operation.action, Action::WriteMsr(IA32_TSC_DEADLINE, _)) {
+            self.deadlines.remove(&processor);
+        }
         if model.apic(processor).mode() == Mode::Disabled {
             self.starts.remove(&processor);
+        }
+        for target in model.initialised(operation) {
+            self.starts.remove(&target);
         }
         if let (Action::Window(_), Some(start)) =
             (operation.action, self.starts.get_mut(&processor))
@@ -89,7 +106,10 @@ impl Clock {
                 };
                 self.starts.insert(processor, start);
             }
-            (DIVIDE, Some(start)) => start.steady = false,
+            (DIVIDE, Some(start)) => {
+                let same = u32::try_from(value).is_ok_and(|value| divisor(value) == start.divisor);
+                start.steady &= same;
+            }
             _ => {}
         }
     }
@@ -103,21 +123,24 @@ impl Clock {
         tsc_khz: u64,
     ) -> bool {
         let read = answers.outcomes[at].value;
-        let is_whole = match operation.action {
-            Action::ReadPage(address, width) => address & 0xF == 0 && width == 4,
-            Action::ReadMsr(_) | Action::ExchangePage(..) => true,
-            _ => false,
+        // Where the part that is read begins within the count, and which bits it has.
+        let (first, bits) = match operation.action {
+            Action::ReadPage(address, width) if address & 0xF != 0 || width != 4 => {
+                let first = address & 0xF;
+                if first + u32::from(width) > 4 {
+                    // What lies beyond it is undefined.
+                    return true;
+                }
+                (first * 8, u64::MAX >> (64 - 8 * u32::from(width)))
+            }
+            _ => (0, u64::MAX),
         };
-        // A part of a count tells too little, and what lies beyond it is undefined.
-        if !is_whole {
-            return true;
-        }
         let Some(start) = self.starts.get(&operation.processor) else {
             // Nothing counts: the mode has no count, or none has been loaded.
             return read == 0;
         };
         if !start.steady {
-            return read <= start.count;
+            return bits != u64::MAX || read <= start.count;
         }
         let stamp = |index: usize| answers.stamps.get(index).copied().unwrap_or(0);
         let before = |index: usize| stamp(index.saturating_sub(1));
@@ -129,7 +152,8 @@ impl Clock {
         let most = most + most / DRIFT;
         let lowest = start.count.saturating_sub(most / start.divisor + 2);
         let highest = start.count.saturating_sub(least / start.divisor) + 1;
-        (lowest..=highest.min(start.count)).contains(&read)
+        let (lowest, highest) = (lowest >> first, highest.min(start.count) >> first);
+        read.wrapping_sub(lowest) & bits <= highest - lowest
     }
 }
 
@@ -171,6 +195,7 @@ mod tests {
         };
         let clock = Clock {
             starts: HashMap::from([(0, start)]),
+            ..Clock::default()
         };
         let answers = answers(read, stamps);
         clock.allows(&READ, 2, &answers, KHZ)
@@ -203,6 +228,35 @@ mod tests {
     }
 
     #[test]
+    fn a_part_of_a_count_is_a_part_of_one_that_the_timer_can_have() {
+        let part = |first, width, read| {
+            let start = Start {
+                at: 0,
+                count: 1_000_000,
+                divisor: 1,
+                steady: true,
+                windows: Vec::new(),
+            };
+            let clock = Clock {
+                starts: HashMap::from([(0, start)]),
+                ..Clock::default()
+            };
+            let read_part = Operation {
+                processor: 0,
+                action: Action::ReadPage(PAGE + 0x390 + first, width),
+            };
+            clock.allows(&read_part, 2, &answers(read, [100, 110, 120]), KHZ)
+        };
+        // From 978 977 to 991 010: EF011H to F1F22H.
+        assert!(part(2, 2, 0xE) && part(2, 2, 0xF));
+        assert!(!part(2, 2, 0xD) && !part(2, 2, 0x10) && !part(3, 1, 1));
+        assert!(part(1, 1, 0xF0) && part(1, 1, 0x1F) && part(1, 1, 0));
+        assert!(!part(1, 1, 0xEF) && !part(1, 1, 0x20));
+        assert!(part(0, 1, 0x55), "every low byte comes by");
+        assert!(part(3, 2, 0xFFFF), "undefined");
+    }
+
+    #[test]
     fn stamps_that_are_out_of_order_are_of_the_same_moment() {
         assert!(allows(1_000_000, [100, 99, 100]));
         assert!(!allows(900_000, [100, 99, 100]));
@@ -226,6 +280,7 @@ mod tests {
             };
             let mut clock = Clock {
                 starts: HashMap::from([(0, start)]),
+                ..Clock::default()
             };
             clock.follow(&model, &deadline, 1, faults);
             assert_eq!(clock.starts.is_empty(), !faults);

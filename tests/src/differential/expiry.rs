@@ -68,9 +68,13 @@ impl Clock {
         };
         let processor = operation.processor;
         let entry = model.register(processor, LVT_TIMER);
-        let fires = entry & (0xFF | MASKED | DEADLINE_MODE) == u32::from(vector)
+        let fires = entry & (0xFF | MASKED) == u32::from(vector)
             && !model.apic(processor).requests().contains(vector);
-        let start = self.starts.get(&processor);
+        let mode = entry & (PERIODIC | DEADLINE_MODE);
+        let start = match mode {
+            DEADLINE_MODE => self.deadlines.get(&processor),
+            _ => self.starts.get(&processor),
+        };
         let Some(start) = start.filter(|start| fires && start.steady && start.count != 0) else {
             return Expiry::Unknown;
         };
@@ -110,8 +114,6 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use super::super::clock::Start;
     use super::super::model::Traits;
     use super::super::operation::Outcome;
@@ -138,9 +140,12 @@ mod tests {
             steady: true,
             windows: if at == 4 { vec![3] } else { Vec::new() },
         };
-        let clock = Clock {
-            starts: HashMap::from([(0, start)]),
+        let mut clock = Clock::default();
+        let starts = match mode {
+            DEADLINE_MODE => &mut clock.deadlines,
+            _ => &mut clock.starts,
         };
+        starts.insert(0, start);
         let mut outcomes = vec![Outcome::default(); 5];
         outcomes[at].value = 1;
         outcomes[3].interrupts = vec![VECTOR; taken];
@@ -162,6 +167,14 @@ mod tests {
         assert_eq!(expiry(0, 2, 0, [10, 12, 70, 0, 0]), Expiry::Early);
         assert_eq!(expiry(0, 2, 0, [10, 12, 108, 0, 0]), Expiry::Early);
         assert_eq!(expiry(0, 2, 0, [10, 12, 110, 0, 0]), Expiry::Due(0));
+    }
+
+    #[test]
+    fn a_deadline_is_timed_by_its_own_start() {
+        // Of the count that the start stands for, none is left in this mode.
+        let deadline = |stamps| expiry(DEADLINE_MODE, 2, 0, stamps);
+        assert_eq!(deadline([10, 12, 70, 0, 0]), Expiry::Early);
+        assert_eq!(deadline([10, 12, 110, 0, 0]), Expiry::Due(0));
     }
 
     #[test]

@@ -12,12 +12,12 @@
 //!
 //! # What agreement does not show
 //!
-//! - What [`deviations::LIMITS`] leaves out, INIT and start-up among it.
+//! - What [`deviations::LIMITS`] leaves out, INIT of the bootstrap processor or of its own sender, and
+//!   what happens between an INIT and the start-up that follows it at once.
 //! - Where KVM's APIC keeps no interrupt in service (the deviation "in service", on kvm_pvm): nesting,
 //!   a processor priority above the task priority, and which interrupt an EOI ends.
 //! - The machine has neither IOAPIC nor anything on the pins: level-triggered interrupts with their
 //!   TMR bits, EOI broadcasts and their suppression, LINT0 and LINT1.
-//! - TSC deadlines a little ahead: those of a script are past or never.
 
 mod access;
 mod clock;

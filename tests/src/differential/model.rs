@@ -15,6 +15,7 @@ use vapic::{
 
 use super::access::Access;
 use super::operation::{Action, EOI_MSR, End, Operation, Outcome};
+use super::setup::{PAGE, START_PAGE, comes_up};
 
 /// What an operation takes in the model's time. Timers are set so that it does not matter: they
 /// expire at once or never.
@@ -23,7 +24,8 @@ const STEP_NS: u64 = 20_000;
 /// Longer than any timer that is meant to expire.
 const EXPIRED_NS: u64 = 10_000_000;
 
-/// The model's TSC, which stands still: deadlines are in the past or beyond the end of the script.
+/// The model's TSC, which stands still: deadlines are in the past, waited for at once, or beyond the
+/// end of the script.
 const TSC: u64 = 1000;
 
 const GENERAL_PROTECTION: u8 = 13;
@@ -71,6 +73,8 @@ struct Processor {
     nmis: u8,
     written: HashMap<u32, u32>,
     level_sent: VectorSet,
+    /// Starts after the first that nobody has asked for.
+    starts: u32,
 }
 
 impl Model {
@@ -101,6 +105,7 @@ impl Model {
             nmis: 0,
             written: HashMap::new(),
             level_sent: VectorSet::EMPTY,
+            starts: 0,
         });
         let mut model = Self {
             processors: processors.collect(),
@@ -113,10 +118,14 @@ impl Model {
             InterruptMessage {
                 destination: Destination::AllButSender,
                 delivery: DeliveryMode::StartUp,
-                vector: 8,
+                vector: START_PAGE,
                 trigger: Trigger::Edge,
             },
         );
+        // The first start is no part of a script.
+        for processor in &mut model.processors {
+            processor.starts = 0;
+        }
         model
     }
 
@@ -216,6 +225,14 @@ impl Model {
             },
             Action::Window(end) => outcome.interrupts = self.window(index, end),
             Action::Exit => {}
+            Action::WriteDeadline(us) => {
+                let ahead = u64::from(us) * 1000;
+                outcome.fault = self.write_deadline(index, TSC + ahead, ahead);
+            }
+            Action::AwaitStart(target) => {
+                let target = &mut self.processors[usize::from(target)];
+                outcome.value = std::mem::take(&mut target.starts).into();
+            }
             Action::Delay(us) => self.now += u64::from(us) * 1000,
             Action::Await(_, vector) => {
                 self.now += EXPIRED_NS;
@@ -287,14 +304,12 @@ impl Model {
     }
 
     fn write_msr(&mut self, index: usize, msr: u32, value: u64) -> u8 {
+        if msr == IA32_TSC_DEADLINE {
+            return self.write_deadline(index, value, value.saturating_sub(TSC));
+        }
         let apic = &mut self.processors[index].apic;
         let effect = match msr {
             IA32_APIC_BASE => apic.write_base(value),
-            IA32_TSC_DEADLINE => {
-                let due = self.now.saturating_add(value.saturating_sub(TSC));
-                apic.write_tsc_deadline(value, due, self.now)
-                    .map(|()| Effect::None)
-            }
             _ => apic.write_msr(msr, value, self.now),
         };
         match effect {
@@ -304,6 +319,14 @@ impl Model {
             }
             Err(_) => GENERAL_PROTECTION,
         }
+    }
+
+    /// IA32_TSC_DEADLINE, which so many ns will bring.
+    fn write_deadline(&mut self, index: usize, value: u64, ahead: u64) -> u8 {
+        let due = self.now.saturating_add(ahead);
+        let apic = &mut self.processors[index].apic;
+        let written = apic.write_tsc_deadline(value, due, self.now);
+        written.map_or(GENERAL_PROTECTION, |()| 0)
     }
 
     fn read_page(&mut self, index: usize, address: u32, width: u8) -> u64 {
@@ -338,8 +361,32 @@ impl Model {
 
     fn send(&mut self, index: usize, message: InterruptMessage) {
         self.processors[index].router.deliver(&message, |_, _| {});
-        for (processor, mailbox) in self.processors.iter_mut().zip(self.fabric.mailboxes()) {
-            let _ = processor.apic.drain(mailbox, |_, _, _| {});
+        let mut started = Vec::new();
+        let mailboxes = self.fabric.mailboxes();
+        for (index, (processor, mailbox)) in self.processors.iter_mut().zip(mailboxes).enumerate() {
+            let Some(arrivals) = processor.apic.drain(mailbox, |_, _, _| {}) else {
+                continue;
+            };
+            if arrivals.init {
+                processor.written.clear();
+                processor.level_sent = VectorSet::EMPTY;
+                self.fabric.publish(index, processor.apic.identity());
+            }
+            if arrivals.start_page.is_some() {
+                started.push(index);
+            }
+        }
+        for index in started {
+            self.come_up(index);
+        }
+    }
+
+    /// What the guest does first on a processor that starts.
+    fn come_up(&mut self, index: usize) {
+        self.processors[index].starts += 1;
+        let processor = u8::try_from(index).expect("few processors");
+        for (offset, value) in comes_up(processor) {
+            self.write_page(index, PAGE + offset, &value.to_le_bytes());
         }
     }
 

@@ -42,6 +42,10 @@ pub enum Action {
     Delay(u32),
     /// Wait for a vector's request bit, through the door that has this address or MSR for `IRR[0]`.
     Await(u32, u8),
+    /// WRMSR of IA32_TSC_DEADLINE: so many microseconds from now.
+    WriteDeadline(u32),
+    /// Wait until a processor has started, and tell how often it has since the last such wait.
+    AwaitStart(u8),
 }
 
 /// What a handler does with its interrupt.
@@ -60,6 +64,9 @@ pub(super) const EOI_MSR: u32 = 0x80B;
 
 /// Longest wait for a request bit: a timer that is late by more than this is broken.
 const PATIENCE_US: u64 = 500_000;
+
+/// Longest wait for a start-up, which a busy host may hold up at any of its exits.
+const START_PATIENCE_US: u64 = 10_000_000;
 
 impl Operation {
     /// The form that the guest executes.
@@ -84,6 +91,16 @@ impl Operation {
                 let limit = cycles(PATIENCE_US) >> 10 << 32;
                 (kind::AWAIT, register, 0, limit | 1 << (vector & 31))
             }
+            Action::WriteDeadline(us) => {
+                let ahead = cycles(us.into());
+                (kind::WRITE_DEADLINE, IA32_TSC_DEADLINE, 0, ahead)
+            }
+            Action::AwaitStart(target) => (
+                kind::AWAIT_START,
+                target.into(),
+                0,
+                cycles(START_PATIENCE_US),
+            ),
         };
         wire::Operation {
             value,
@@ -117,6 +134,8 @@ impl fmt::Display for Operation {
             Action::Exit => f.write_str("exit"),
             Action::Delay(us) => write!(f, "delay {us} us"),
             Action::Await(_, vector) => write!(f, "await request {vector:#x}"),
+            Action::WriteDeadline(us) => write!(f, "deadline in {us} us"),
+            Action::AwaitStart(target) => write!(f, "await start of cpu{target}"),
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Sequences of accesses that more than one part of the test needs.
 
+use vapic::IA32_TSC_DEADLINE;
 use vapic::spec::base::{DEFAULT_APIC_PAGE, IA32_APIC_BASE};
+use vapic::spec::register::X2APIC_MSR_FIRST;
 
 use super::operation::{Action, End, Operation};
 
@@ -130,4 +132,60 @@ pub(super) fn initialise(processor: u8, page: u32) -> Vec<Operation> {
         .write(0x280, 0)
         .write(0x080, 0)
         .list()
+}
+
+/// The same in x2APIC mode, which has no logical ID to write.
+fn initialise_x2apic(processor: u8) -> Vec<Operation> {
+    let mut accesses = Accesses::of(processor).wrmsr(0x80F, ENABLED);
+    for entry in [0x832, 0x833, 0x834, 0x835, 0x836, 0x837, 0x82F] {
+        accesses = accesses.wrmsr(entry, 0x1_0000);
+    }
+    accesses
+        .wrmsr(0x838, 0)
+        .wrmsr(0x83E, 0xB)
+        .wrmsr(0x830, TO_NOBODY)
+        .wrmsr(0x828, 0)
+        .wrmsr(0x828, 0)
+        .wrmsr(0x808, 0)
+        .list()
+}
+
+/// [`initialise`] through the page, or through MSRs if there is none.
+pub(super) fn afresh(processor: u8, page: Option<u32>) -> Vec<Operation> {
+    match page {
+        Some(page) => initialise(processor, page),
+        None => initialise_x2apic(processor),
+    }
+}
+
+/// Reads all that INIT may have changed, through the page, or through MSRs if there is none.
+pub(super) fn observe(processor: u8, page: Option<u32>) -> Vec<Operation> {
+    let mut accesses = Accesses::of(processor);
+    for index in REGISTERS {
+        accesses = match page {
+            Some(page) => accesses.page(page).read(index << 4),
+            None => accesses.rdmsr(X2APIC_MSR_FIRST + index),
+        };
+    }
+    accesses
+        .rdmsr(IA32_APIC_BASE)
+        .rdmsr(IA32_TSC_DEADLINE)
+        .act(Action::ReadCr8)
+        .list()
+}
+
+/// Page number at which the guest has the code that starts a processor.
+pub(super) const START_PAGE: u8 = 8;
+
+/// What the guest writes to the APIC of a processor that has been started, through a page at
+/// [`PAGE`] whether or not it is there: `apic::enable` of the guest.
+pub(super) fn comes_up(processor: u8) -> [(u32, u32); 6] {
+    [
+        (0x0E0, 0xFFFF_FFFF),
+        (0x0D0, 1 << (24 + (processor & 7))),
+        (0x0F0, 0x1FF),
+        (0x370, 0xFE),
+        (0x280, 0),
+        (0x080, 0),
+    ]
 }

@@ -56,6 +56,11 @@ pub(crate) mod kind {
     /// Wait until the word of the IRR at `register` (an address, or an MSR below 0x1000) has a bit
     /// of the mask in the lower half of `value`, or for the cycles in its upper half, times 2^10.
     pub(crate) const AWAIT: u8 = 10;
+    /// Wait until processor `register` has started since it was last asked, or for `value` cycles;
+    /// reads how often it has. INIT and start-up are not over when they have been sent.
+    pub(crate) const AWAIT_START: u8 = 11;
+    /// WRMSR of the TSC, `value` cycles from now, to `register`.
+    pub(crate) const WRITE_DEADLINE: u8 = 12;
 }
 
 /// One operation.

@@ -13,7 +13,7 @@ use super::super::access::Access;
 use super::super::clock::divisor;
 use super::super::model::Model;
 use super::super::operation::{Action, End, Operation};
-use super::super::setup::Accesses;
+use super::super::setup::{ABSENT, Accesses, START_PAGE, afresh, observe};
 
 /// One thing that scripts do not have, or have in one form only.
 #[derive(Clone, Copy, Debug)]
@@ -65,12 +65,26 @@ impl Limit {
 /// All of them.
 pub const LIMITS: &[Limit] = &[
     Limit::avoids(
-        "INIT",
-        "Its target leaves the script. Processor 0 starts over at FFFF_FFF0H, where the machine has \
-         no code, and a sender that is its own target never writes the outcome that the others wait \
-         for. Any other could be started again, but a machine whose scripts did so hung on our APIC, \
-         and why is not known: INIT and start-up between processors are not compared.",
-        |model, op| !model.initialised(op).is_empty(),
+        "INIT of processor 0",
+        "It starts the bootstrap processor over at FFFF_FFF0H, where the machine has no code; and \
+         processor 0 is no other, whatever its IA32_APIC_BASE says: the guest gives it no job.",
+        initialises_bootstrap,
+        || Accesses::of(1).send(0, INIT).list(),
+    ),
+    Limit::avoids(
+        "INIT of its sender",
+        "The sender would never write the outcome of the operation, for which the others wait.",
+        initialises_itself,
+        || Accesses::of(1).send(1, INIT).list(),
+    ),
+    Limit::mends(
+        "INIT of another",
+        "The sender starts its targets again, or the script ends there, and waits until they have \
+         come up: neither INIT nor start-up is over when it has been sent, and a target that goes \
+         on for a while would answer with what INIT has yet to clear. What INIT left is read by each \
+         target before it is initialised, but for the registers that the guest writes when it \
+         comes up, which the model writes too.",
+        start_again,
         || Accesses::of(0).send(1, INIT).list(),
     ),
     Limit::avoids(
@@ -112,7 +126,9 @@ pub const LIMITS: &[Limit] = &[
 const INIT: u64 = 5 << 8 | ASSERT;
 const SMI: u64 = 2 << 8 | ASSERT;
 const NMI: u64 = 4 << 8 | ASSERT;
+const START_UP: u64 = 6 << 8 | ASSERT;
 const ASSERT: u64 = 1 << 14;
+const ALL_BUT_SENDER: u64 = 3 << 18;
 
 /// Timers either expire within their own step or later than any script ends.
 const NEVER_NS: u64 = 200_000_000_000;
@@ -122,6 +138,49 @@ const NEVER_NS: u64 = 200_000_000_000;
 pub(in crate::differential) const ONCE_NS: u64 = 40_960;
 /// See [`ONCE_NS`].
 pub(in crate::differential) const PERIOD_NS: u64 = 1_024_000;
+
+fn initialises_bootstrap(model: &Model, op: &Operation) -> bool {
+    model
+        .initialised(op)
+        .iter()
+        .any(|&target| target == 0 || model.apic(target).base().bootstrap())
+}
+
+fn initialises_itself(model: &Model, op: &Operation) -> bool {
+    model.initialised(op).contains(&op.processor)
+}
+
+/// To all others, so that no ID matters: those that are not waiting discard it.
+fn start_again(model: &Model, op: &Operation) -> Vec<Operation> {
+    let targets = model.initialised(op);
+    if targets.is_empty() {
+        return Vec::new();
+    }
+    let command = ALL_BUT_SENDER | START_UP | u64::from(START_PAGE);
+    let mut accesses = match page(model, op.processor) {
+        Some(page) => Accesses::of(op.processor)
+            .page(page)
+            .send(ABSENT.into(), command),
+        None => Accesses::of(op.processor).wrmsr(0x830, command),
+    }
+    .list();
+    accesses.extend(targets.iter().map(|&target| Operation {
+        processor: op.processor,
+        action: Action::AwaitStart(target),
+    }));
+    for target in targets {
+        let page = page(model, target);
+        accesses.extend(observe(target, page));
+        accesses.extend(afresh(target, page));
+    }
+    accesses
+}
+
+/// Where a processor has its page, if it has one.
+fn page(model: &Model, processor: u8) -> Option<u32> {
+    let page = model.apic(processor).page()?;
+    u32::try_from(page).ok()
+}
 
 fn enters_smm(model: &Model, op: &Operation) -> bool {
     let is_smi = |delivery| delivery == DeliveryMode::Smi;
@@ -174,6 +233,7 @@ fn misses_the_apic(model: &Model, op: &Operation) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::super::model::Traits;
+    use super::super::super::setup::PAGE;
     use super::*;
 
     fn model() -> Model {
@@ -204,5 +264,28 @@ mod tests {
             }
             assert!(applies(&model, last), "{}", limit.name);
         }
+    }
+
+    #[test]
+    fn an_init_is_followed_by_all_that_it_left() {
+        let mut model = model();
+        let leave = Accesses::of(1).write(0x80, 0x35).then(0);
+        let script = leave.send(1, INIT).list();
+        let (init, before) = script.split_last().expect("an operation");
+        for operation in before {
+            model.execute(operation);
+        }
+        let after = super::super::mended(&model, init);
+        let tpr = Operation {
+            processor: 1,
+            action: Action::ReadPage(PAGE + 0x80, 4),
+        };
+        assert!(after.contains(&tpr));
+        model.execute(init);
+        let read = after.iter().find_map(|operation| {
+            let outcome = model.execute(operation);
+            (*operation == tpr).then_some(outcome.value)
+        });
+        assert_eq!(read, Some(0), "INIT clears what was 0x35");
     }
 }

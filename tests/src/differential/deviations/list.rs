@@ -334,14 +334,14 @@ pub const DEVIATIONS: &[Deviation] = &[
     )
     .avoided(routing::unknown_format),
     Deviation::new(
-        "logical NMI to a software-disabled APIC",
+        "logical NMI or INIT to a software-disabled APIC",
         Whose::Kvm,
         [
-            "A software-disabled APIC still takes NMIs however they are addressed; KVM's map has \
-             no logical address for it.",
+            "A software-disabled APIC still takes NMI, INIT and SMI however they are addressed; \
+             KVM's map has no logical address for it.",
             "kvm_recalculate_logical_map; lapic.md T46",
         ],
         evidence::logical_nmi,
     )
-    .avoided(routing::logical_nmi_to_disabled),
+    .avoided(routing::logical_signal_to_disabled),
 ];

@@ -179,14 +179,15 @@ pub(super) fn unknown_format(model: &Model, op: &Operation) -> bool {
     })
 }
 
-pub(super) fn logical_nmi_to_disabled(model: &Model, op: &Operation) -> bool {
+pub(super) fn logical_signal_to_disabled(model: &Model, op: &Operation) -> bool {
     is(Command::of(model, op), |command| {
         let hears = |address| {
             present(model)
                 .filter(|identity| !identity.software_enabled)
                 .any(|identity| identity.matches(Destination::Logical(address)))
         };
-        command.icr.delivery() == DeliveryMode::Nmi
+        let signals = [DeliveryMode::Nmi, DeliveryMode::Init, DeliveryMode::Smi];
+        signals.contains(&command.icr.delivery())
             && command.logical().is_some_and(hears)
             && !maps_by_id(model)
     })

@@ -11,6 +11,9 @@ use crate::differential::operation::Action;
 /// A TSC that is past when the guest has started.
 const PAST: u64 = 1;
 
+/// A deadline a little ahead.
+const AHEAD_US: u32 = 50;
+
 impl Generator {
     /// A timer that expires here and now.
     pub(super) fn run_timer(&mut self) {
@@ -52,7 +55,7 @@ impl Generator {
         }
     }
 
-    /// IA32_TSC_DEADLINE in any mode of the timer, or one that is past in its own mode.
+    /// IA32_TSC_DEADLINE in any mode of the timer, or one that comes now in its own mode.
     pub(super) fn use_deadline(&mut self) {
         if self.random.chance(50) {
             self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
@@ -74,7 +77,12 @@ impl Generator {
             && self.write_whole(INITIAL_COUNT, 0)
             && self.write_whole(TIMER, DEADLINE | vector);
         if ready {
-            self.act(Action::WriteMsr(IA32_TSC_DEADLINE, PAST));
+            let deadline = if self.random.chance(50) {
+                Action::WriteDeadline(AHEAD_US)
+            } else {
+                Action::WriteMsr(IA32_TSC_DEADLINE, PAST)
+            };
+            self.act(deadline);
             self.await_request(wanted);
             self.act(Action::ReadMsr(IA32_TSC_DEADLINE));
         }
