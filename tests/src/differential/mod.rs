@@ -96,6 +96,8 @@ impl Bench {
 
     fn failure(&self, seed: u64, script: Script, first: &Difference) -> anyhow::Error {
         let processors = script.processors;
+        // A difference that hangs on the moment may not come again, and the search takes minutes.
+        eprintln!("seed {seed:#x}, {processors} processors: {first}\nlooking for a smaller script");
         let mut shown = first.clone();
         let small = shrink(script, SHRINK_TRIES, |smaller| {
             let allowed = self
