@@ -28,6 +28,7 @@ unsafe extern "C" {
 global_asm!(
     r#"
     .pushsection .text.interrupt_entries, "ax"
+    .global interrupt_entries, exception_entry
     .balign {stride}
 interrupt_entries:
     vector = 0

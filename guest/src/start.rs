@@ -44,7 +44,7 @@ pub(crate) fn ring3_stack_top(id: usize) -> usize {
 global_asm!(
     r#"
     .pushsection .text.start, "ax"
-    .global start
+    .global start, trampoline, trampoline_end
 start:
     cld
     movq %rsi, %rdi

@@ -116,12 +116,9 @@ fn fuzz_target_folder() -> std::path::PathBuf {
 
 /// A loom model, in a target folder of its own since all code is built for it anew.
 pub(crate) fn loom(package: &str, test: &[&str]) -> (Runner, Command) {
-    let mut command = cargo(&["test", "--release", "--package", package]);
+    let mut command = cargo(&["test", "--profile", "loom", "--package", package]);
     command.args(test);
     command.env("RUSTFLAGS", "--cfg loom");
     command.env("CARGO_TARGET_DIR", workspace::target().join("loom"));
-    // It is the optimiser that counts; linking is most of the time otherwise.
-    command.env("CARGO_PROFILE_RELEASE_LTO", "off");
-    command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
     (Runner::CargoTest, command)
 }

@@ -51,6 +51,8 @@ unsafe extern "C" {
 global_asm!(
     r#"
     .pushsection .text.script, "ax"
+    .global script_interrupts, script_fault
+    .global script_read_msr, script_write_msr, script_write_cr8
     .balign {stride}
 script_interrupts:
     vector = {first}
