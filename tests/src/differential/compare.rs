@@ -10,7 +10,7 @@ use super::access::{Access, Door};
 use super::clock::Clock;
 use super::deviations::{DEVIATIONS, is_in_page};
 use super::execute::Answers;
-use super::expiry::Punctuality;
+use super::expiry::{Expiry, Punctuality};
 use super::model::Model;
 use super::operation::{Action, Operation, Outcome};
 
@@ -27,6 +27,8 @@ pub struct Difference {
     pub kernel: Outcome,
     /// What `vapic` answers without a machine.
     pub model: Outcome,
+    /// When the timers fired, if it waited for them: on our APIC, and on KVM's.
+    expiries: [Expiry; 2],
     /// What is wrong.
     pub what: &'static str,
 }
@@ -39,12 +41,13 @@ impl fmt::Display for Difference {
             ours,
             kernel,
             model,
+            expiries: [by_ours, by_kernel],
             what,
         } = self;
         write!(
             f,
-            "{what}: operation {at}, {operation}\n  userspace: {ours}\n  kernel:    {kernel}\n  \
-             model:     {model}"
+            "{what}: operation {at}, {operation}\n  userspace: {ours}{by_ours}\n  kernel:    \
+             {kernel}{by_kernel}\n  model:     {model}"
         )
     }
 }
@@ -70,12 +73,10 @@ pub fn compare(
     for (at, operation) in script.iter().enumerate() {
         let (of_ours, of_kernel) = (&ours.outcomes[at], &kernel.outcomes[at]);
         clock.follow(&model, operation, at, of_ours.fault != 0);
-        let in_time = [ours, kernel]
-            .iter()
-            .zip(&mut punctuality)
-            .all(|(answers, punctuality)| {
-                punctuality.allows(clock.expiry(&model, operation, at, answers, tsc_khz))
-            });
+        let expiries =
+            [ours, kernel].map(|answers| clock.expiry(&model, operation, at, answers, tsc_khz));
+        let in_time = (expiries.into_iter().zip(&mut punctuality))
+            .all(|(expiry, punctuality)| punctuality.allows(expiry));
         let repeats = clock.repeats(&model, operation);
         let once = |outcome: &Outcome| taken_once(outcome, repeats);
         let (of_ours, of_kernel) = (&once(of_ours), &once(of_kernel));
@@ -115,6 +116,7 @@ pub fn compare(
                 ours: of_ours.clone(),
                 kernel: of_kernel.clone(),
                 model: expected,
+                expiries,
                 what,
             }));
         }
@@ -192,6 +194,7 @@ fn page_that_lies(
                 ours: shown(in_page[0]),
                 kernel: shown(in_page[1]),
                 model: ours.clone(),
+                expiries: [Expiry::Unknown; 2],
                 what: "a page is not as the guest read it last (the model is what it read)",
             });
         }

@@ -3,6 +3,8 @@
 //! The lower bound is exact but for the unit of a stamp. A loaded host may keep a processor waiting,
 //! so the upper one is generous for each expiry, and less so for the best of a script.
 
+use std::fmt;
+
 use super::clock::{Clock, DEADLINE_MODE, DRIFT, LVT_TIMER, elapsed};
 use super::execute::Answers;
 use super::model::Model;
@@ -29,6 +31,16 @@ pub(super) enum Expiry {
     Early,
     /// It was seen so many ns after it was due, at most.
     Due(u64),
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => Ok(()),
+            Self::Early => f.write_str(" (too early)"),
+            Self::Due(late) => write!(f, " ({late} ns late at most)"),
+        }
+    }
 }
 
 /// How late the expiries of one machine were.
