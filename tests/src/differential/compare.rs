@@ -75,8 +75,8 @@ pub fn compare(
         clock.follow(&model, operation, at, of_ours.fault != 0);
         let expiries =
             [ours, kernel].map(|answers| clock.expiry(&model, operation, at, answers, tsc_khz));
-        let in_time = (expiries.into_iter().zip(&mut punctuality))
-            .all(|(expiry, punctuality)| punctuality.allows(expiry));
+        let untimely = (expiries.into_iter().zip(&mut punctuality))
+            .find_map(|(expiry, punctuality)| punctuality.fault(expiry));
         let repeats = clock.repeats(&model, operation);
         let once = |outcome: &Outcome| taken_once(outcome, repeats);
         let (of_ours, of_kernel) = (&once(of_ours), &once(of_kernel));
@@ -97,8 +97,8 @@ pub fn compare(
         };
         let what = if is_count && !counts_are_right {
             Some("a count that the timer cannot have had")
-        } else if !in_time {
-            Some("a timer that fires at the wrong time")
+        } else if untimely.is_some() {
+            untimely
         } else if !same_but_count(of_ours, &expected) {
             Some("the machine is not as the model")
         } else if same_but_count(of_ours, of_kernel) {

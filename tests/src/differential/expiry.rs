@@ -13,6 +13,12 @@ use super::operation::{Action, Operation};
 const MASKED: u32 = 1 << 16;
 const PERIODIC: u32 = 1 << 17;
 
+/// A timer that does not wait.
+pub(super) const TOO_EARLY: &str = "a timer that fires too early";
+
+/// A timer that makes wait, or a host that does: the same script tells, run again.
+pub(super) const TOO_LATE: &str = "a timer that fires too late";
+
 /// How late one expiry may be seen, in ns: within the guest's patience, which is 500 ms.
 const LATE: u64 = 350_000_000;
 
@@ -51,17 +57,17 @@ pub(super) struct Punctuality {
 }
 
 impl Punctuality {
-    /// Adds an expiry; whether it can be one of a timer that works.
-    pub(super) fn allows(&mut self, expiry: Expiry) -> bool {
+    /// Adds an expiry, and says what is wrong with it if the timer cannot be one that works.
+    pub(super) fn fault(&mut self, expiry: Expiry) -> Option<&'static str> {
         let late = match expiry {
-            Expiry::Unknown => return true,
-            Expiry::Early => return false,
+            Expiry::Unknown => return None,
+            Expiry::Early => return Some(TOO_EARLY),
             Expiry::Due(late) => late,
         };
         self.seen += 1;
         let least = self.least.map_or(late, |least| least.min(late));
         self.least = Some(least);
-        late <= LATE && (self.seen < ENOUGH || least <= PROMPT)
+        (late > LATE || self.seen >= ENOUGH && least > PROMPT).then_some(TOO_LATE)
     }
 }
 
@@ -193,7 +199,7 @@ mod tests {
     fn a_timer_that_is_late_is_found() {
         let late = expiry(0, 2, 0, [10, 12, 400_112, 0, 0]);
         assert_eq!(late, Expiry::Due(400_000_000));
-        assert!(!Punctuality::default().allows(late));
+        assert_eq!(Punctuality::default().fault(late), Some(TOO_LATE));
     }
 
     #[test]
@@ -209,11 +215,11 @@ mod tests {
     #[test]
     fn a_busy_host_is_not_a_late_timer_but_never_prompt_is() {
         let mut busy = Punctuality::default();
-        assert!(busy.allows(Expiry::Due(1000)));
-        assert!((0..50).all(|_| busy.allows(Expiry::Due(200_000_000))));
+        assert_eq!(busy.fault(Expiry::Due(1000)), None);
+        assert!((0..50).all(|_| busy.fault(Expiry::Due(200_000_000)).is_none()));
         let mut slow = Punctuality::default();
-        assert!((0..7).all(|_| slow.allows(Expiry::Due(30_000_000))));
-        assert!(!slow.allows(Expiry::Due(30_000_000)));
-        assert!(!Punctuality::default().allows(Expiry::Early));
+        assert!((0..7).all(|_| slow.fault(Expiry::Due(30_000_000)).is_none()));
+        assert_eq!(slow.fault(Expiry::Due(30_000_000)), Some(TOO_LATE));
+        assert_eq!(busy.fault(Expiry::Early), Some(TOO_EARLY));
     }
 }

@@ -49,6 +49,10 @@ pub use shrink::shrink;
 /// Most runs that finding a smaller script may take.
 const SHRINK_TRIES: usize = 200;
 
+/// How often a script is run again whose timer was late: a host that stands still for a third of a
+/// second does so now and then, a timer that is wrong is so each time.
+const MOST_STALLS: u64 = 2;
+
 /// What a comparison gave.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -67,13 +71,25 @@ impl Bench {
     /// host refuses a machine.
     pub fn differ(&self, seed: u64, operations: usize, processors: u8) -> anyhow::Result<Tally> {
         let script = generate(seed, operations, self.model(processors)?);
-        let count = script.operations().len() as u64;
-        match self.compared(&script)? {
-            Ok(explained) => Ok(Tally {
-                operations: count,
-                explained,
-            }),
-            Err(first) => Err(self.failure(seed, script, &first)),
+        let operations = script.operations().len() as u64;
+        let mut stalls = 0;
+        loop {
+            match self.compared(&script)? {
+                Ok(mut explained) => {
+                    if stalls > 0 {
+                        explained.insert("late, and not again", stalls);
+                    }
+                    return Ok(Tally {
+                        operations,
+                        explained,
+                    });
+                }
+                Err(late) if late.what == expiry::TOO_LATE && stalls < MOST_STALLS => {
+                    stalls += 1;
+                    eprintln!("seed {seed:#x}, {processors} processors, run again: {late}");
+                }
+                Err(first) => return Err(self.failure(seed, script, &first)),
+            }
         }
     }
 
