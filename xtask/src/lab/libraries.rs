@@ -7,7 +7,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
 use elf::ElfBytes;
 use elf::abi::PT_INTERP;
 use elf::endian::AnyEndian;
@@ -25,8 +24,16 @@ pub(super) fn of(program: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let Some(loader) = loader(&bytes) else {
         return Ok(BTreeSet::new());
     };
-    let list = Command::new(&loader).arg("--list").arg(program).output();
-    let list = list.with_context(|| format!("{} does not start", loader.display()))?;
+    // A name without a folder is a library's to the loader. What cargo has it find is not in the lab.
+    let mut list = Command::new(&loader);
+    list.arg("--list").arg(std::path::absolute(program)?);
+    let list = list.env_remove("LD_LIBRARY_PATH").output();
+    let list = list.map_err(|error| {
+        let (program, loader) = (program.display(), loader.display());
+        Unusable(format!(
+            "{program} needs {loader}, which does not start here: {error}"
+        ))
+    })?;
     let text = String::from_utf8_lossy(&list.stdout);
     if let (true, Some(mut libraries)) = (list.status.success(), listed(&text)) {
         libraries.insert(loader);
@@ -58,7 +65,10 @@ fn listed(text: &str) -> Option<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for line in text.lines() {
         let (name, place) = line.split_once(" => ").unwrap_or((line, line));
-        let path = place.split(" (").next()?.trim();
+        let path = place
+            .rsplit_once(" (")
+            .map_or(place, |(path, _)| path)
+            .trim();
         if path.starts_with('/') {
             found.insert(path.into());
         } else if name != place {

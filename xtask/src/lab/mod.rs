@@ -5,7 +5,8 @@
 //!
 //! | path | what it is |
 //! |---|---|
-//! | `/bin` | `vapic`, the command's own file, and busybox |
+//! | `/bin` | `vapic` and busybox |
+//! | `/program` | the command's own file; the shared libraries are where they are here |
 //! | `/files` | what `--file` named; the working directory |
 //! | `/kernels/VERSION/vmlinuz` | the Debian kernels, for guests |
 //! | `/out` | what is left here comes back to the folder of `--out` |
