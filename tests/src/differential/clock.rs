@@ -31,6 +31,18 @@ pub(super) struct Start {
     pub(super) windows: Vec<usize>,
 }
 
+impl Start {
+    pub(super) const fn new(at: usize, count: u64, divisor: u64) -> Self {
+        Self {
+            at,
+            count,
+            divisor,
+            steady: true,
+            windows: Vec::new(),
+        }
+    }
+}
+
 /// The timers of all processors, as a script sets them.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
@@ -60,23 +72,18 @@ impl Clock {
     /// Follows operation `at`, before the model executes it: one that faults has set nothing.
     pub(super) fn follow(&mut self, model: &Model, operation: &Operation, at: usize, faults: bool) {
         let processor = operation.processor;
-        if let Action::WriteDeadline(us) = operation.action {
-            let start = Start {
-                at,
-                count: u64::from(us) * 1000,
-                divisor: 1,
-                steady: true,
-                windows: Vec::new(),
-            };
+        let has_deadline = model.register(processor, LVT_TIMER) & DEADLINE_MODE != 0;
+        if let (Action::WriteDeadline(us), true) = (operation.action, has_deadline && !faults) {
+            let start = Start::new(at, u64::from(us) * 1000, 1);
             self.deadlines.insert(processor, start);
         } else if matches!(operation.action, Action::WriteMsr(IA32_TSC_DEADLINE, _)) {
             self.deadlines.remove(&processor);
         }
         if model.apic(processor).mode() == Mode::Disabled {
-            self.starts.remove(&processor);
+            self.forget(processor);
         }
         for target in model.initialised(operation) {
-            self.starts.remove(&target);
+            self.forget(target);
         }
         if let (Action::Window(_), Some(start)) =
             (operation.action, self.starts.get_mut(&processor))
@@ -89,21 +96,14 @@ impl Clock {
         else {
             return;
         };
-        let has_deadline = model.register(processor, LVT_TIMER) & DEADLINE_MODE != 0;
         let start = self.starts.get_mut(&processor);
         match (index, start) {
             // To and from TSC-deadline mode the count is cleared; in it there is none.
             (LVT_TIMER, _) if (value & u64::from(DEADLINE_MODE) != 0) != has_deadline => {
-                self.starts.remove(&processor);
+                self.forget(processor);
             }
             (INITIAL_COUNT, _) if u32::try_from(value).is_ok() && !has_deadline => {
-                let start = Start {
-                    at,
-                    count: value,
-                    divisor: divisor(model.register(processor, DIVIDE)),
-                    steady: true,
-                    windows: Vec::new(),
-                };
+                let start = Start::new(at, value, divisor(model.register(processor, DIVIDE)));
                 self.starts.insert(processor, start);
             }
             (DIVIDE, Some(start)) => {
@@ -112,6 +112,12 @@ impl Clock {
             }
             _ => {}
         }
+    }
+
+    /// The processor's timer is as if it had never been started.
+    fn forget(&mut self, processor: u8) {
+        self.starts.remove(&processor);
+        self.deadlines.remove(&processor);
     }
 
     /// Whether a count read by operation `at` is one that the timer can have had.
@@ -184,21 +190,17 @@ mod tests {
         action: Action::ReadMsr(0x839),
     };
 
+    /// A timer that operation 0 started.
+    fn started(count: u64) -> Clock {
+        Clock {
+            starts: HashMap::from([(0, Start::new(0, count, 1))]),
+            ..Clock::default()
+        }
+    }
+
     /// Whether a timer started by operation 0 with a count of a million may show this in operation 2.
     fn allows(read: u64, stamps: [u32; 3]) -> bool {
-        let start = Start {
-            at: 0,
-            count: 1_000_000,
-            divisor: 1,
-            steady: true,
-            windows: Vec::new(),
-        };
-        let clock = Clock {
-            starts: HashMap::from([(0, start)]),
-            ..Clock::default()
-        };
-        let answers = answers(read, stamps);
-        clock.allows(&READ, 2, &answers, KHZ)
+        started(1_000_000).allows(&READ, 2, &answers(read, stamps), KHZ)
     }
 
     fn answers(read: u64, stamps: [u32; 3]) -> Answers {
@@ -230,22 +232,12 @@ mod tests {
     #[test]
     fn a_part_of_a_count_is_a_part_of_one_that_the_timer_can_have() {
         let part = |first, width, read| {
-            let start = Start {
-                at: 0,
-                count: 1_000_000,
-                divisor: 1,
-                steady: true,
-                windows: Vec::new(),
-            };
-            let clock = Clock {
-                starts: HashMap::from([(0, start)]),
-                ..Clock::default()
-            };
             let read_part = Operation {
                 processor: 0,
                 action: Action::ReadPage(PAGE + 0x390 + first, width),
             };
-            clock.allows(&read_part, 2, &answers(read, [100, 110, 120]), KHZ)
+            let answers = answers(read, [100, 110, 120]);
+            started(1_000_000).allows(&read_part, 2, &answers, KHZ)
         };
         // From 978 977 to 991 010: EF011H to F1F22H.
         assert!(part(2, 2, 0xE) && part(2, 2, 0xF));
@@ -271,17 +263,7 @@ mod tests {
             action: Action::WritePage(PAGE + (LVT_TIMER << 4), 4, u64::from(DEADLINE_MODE | 0x40)),
         };
         for faults in [false, true] {
-            let start = Start {
-                at: 0,
-                count: 1,
-                divisor: 1,
-                steady: true,
-                windows: Vec::new(),
-            };
-            let mut clock = Clock {
-                starts: HashMap::from([(0, start)]),
-                ..Clock::default()
-            };
+            let mut clock = started(1);
             clock.follow(&model, &deadline, 1, faults);
             assert_eq!(clock.starts.is_empty(), !faults);
         }

@@ -152,11 +152,8 @@ mod tests {
             model.execute(&operation);
         }
         let start = Start {
-            at: 1,
-            count: 50_000,
-            divisor: 2,
-            steady: true,
             windows: if at == 4 { vec![3] } else { Vec::new() },
+            ..Start::new(1, 50_000, 2)
         };
         let mut clock = Clock::default();
         let starts = match mode {
