@@ -7,7 +7,7 @@ use super::Unusable;
 use super::archive::in_package;
 use super::initramfs::Entry;
 use super::kernel::Kernel;
-use super::libraries;
+use super::libraries::{self, Libraries};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -21,7 +21,7 @@ pub(super) struct Inside {
     /// Further files, and their names in the lab.
     files: Vec<(PathBuf, String)>,
     /// The shared libraries that they need.
-    libraries: BTreeSet<PathBuf>,
+    libraries: Libraries,
 }
 
 impl Inside {
@@ -52,9 +52,9 @@ impl Inside {
             let message = format!("{file}: there is another --file named {name}");
             return Err(Unusable(message).into());
         }
-        let mut libraries = BTreeSet::new();
+        let mut libraries = Libraries::default();
         for (file, _) in program.iter().chain(&files) {
-            libraries.append(&mut libraries::of(file)?);
+            libraries.add(file)?;
         }
         Ok(Self {
             script,
@@ -66,8 +66,7 @@ impl Inside {
 
     /// Adds the libraries of a program that the lab has in any case.
     pub(super) fn needs_libraries_of(&mut self, program: &Path) -> anyhow::Result<()> {
-        self.libraries.append(&mut libraries::of(program)?);
-        Ok(())
+        self.libraries.add(program)
     }
 
     /// The lab's root file system.
@@ -79,7 +78,16 @@ impl Inside {
         guests: &[(&str, Kernel)],
     ) -> Vec<Entry> {
         let folders = [
-            "bin", "dev", "proc", "sys", "tmp", "modules", "kernels", "files", "out",
+            "bin",
+            "dev",
+            "proc",
+            "sys",
+            "tmp",
+            "modules",
+            "kernels",
+            "files",
+            "out",
+            libraries::FOLDER,
         ];
         let mut entries: Vec<_> = folders.map(Entry::folder).into();
         entries.push(Entry::folder(PROGRAM));
@@ -108,12 +116,8 @@ impl Inside {
         for (folder, (file, name)) in program.chain(files) {
             entries.push(Entry::copy(&format!("{folder}/{name}"), file));
         }
-        let mut folders = BTreeSet::from([""]);
-        let libraries = self.libraries.iter().filter_map(|library| {
-            // Where it is here is where its loader looks for it.
-            Some((library, library.to_str()?.strip_prefix('/')?))
-        });
-        for (library, path) in libraries {
+        let mut folders = BTreeSet::from([libraries::FOLDER]);
+        for (path, library) in self.libraries.iter() {
             for (end, _) in path.match_indices('/') {
                 if folders.insert(&path[..end]) {
                     entries.push(Entry::folder(&path[..end]));

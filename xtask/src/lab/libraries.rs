@@ -1,6 +1,9 @@
 //! The shared libraries that a program of this host needs, as its own loader finds them.
+//!
+//! In the lab they are in one folder, where `LD_LIBRARY_PATH` has every loader look: what finds them
+//! here (a cache, a path beside the program) is not there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -13,30 +16,70 @@ use elf::endian::AnyEndian;
 
 use super::Unusable;
 
-/// Where the libraries of a program are, its loader among them; none if it is static or no ELF file.
-///
-/// # Errors
-///
-/// The file cannot be read, or one of its libraries is not on this host.
-pub(super) fn of(program: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
-    let unreadable = |error| Unusable(format!("{}: {error}", program.display()));
-    let bytes = fs::read(program).map_err(unreadable)?;
-    let Some(loader) = loader(&bytes) else {
-        return Ok(BTreeSet::new());
-    };
-    // A name without a folder is a library's to the loader. What cargo has it find is not in the lab.
-    let mut list = Command::new(&loader);
+/// The lab's folder for them; `init.sh` names it too.
+pub(super) const FOLDER: &str = "libraries";
+
+/// Files of the lab, without the `/` in front, and where they are on this host.
+#[derive(Debug, Default)]
+pub(super) struct Libraries(BTreeMap<String, PathBuf>);
+
+impl Libraries {
+    /// Adds those of a program, and its loader; a static program and what is no ELF file has none.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, one of its libraries is not on this host, or another of the same
+    /// name is there already.
+    pub(super) fn add(&mut self, program: &Path) -> anyhow::Result<()> {
+        let unreadable = |error| Unusable(format!("{}: {error}", program.display()));
+        let bytes = fs::read(program).map_err(unreadable)?;
+        let Some(loader) = loader(&bytes) else {
+            return Ok(());
+        };
+        for library in needed(program, &loader)?
+            .into_iter()
+            .filter(|it| *it != loader)
+        {
+            let name = library.file_name().unwrap_or_default().to_string_lossy();
+            self.insert(format!("{FOLDER}/{name}"), library.clone())?;
+        }
+        // The kernel looks for it where the program says.
+        let path = loader.to_string_lossy().trim_start_matches('/').to_owned();
+        self.insert(path, loader)
+    }
+
+    fn insert(&mut self, path: String, library: PathBuf) -> anyhow::Result<()> {
+        match self.0.insert(path, library.clone()) {
+            Some(other) if other != library => Err(Unusable(format!(
+                "{} and {} have one name, and the lab has one folder for libraries",
+                other.display(),
+                library.display()
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Their paths in the lab, without the `/` in front, and on this host.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let libraries = self.0.iter();
+        libraries.map(|(path, library)| (path.as_str(), library.as_path()))
+    }
+}
+
+/// Where the libraries of a program are.
+fn needed(program: &Path, loader: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
+    // A name without a folder is a library's to the loader.
+    let mut list = Command::new(loader);
     list.arg("--list").arg(std::path::absolute(program)?);
-    let list = list.env_remove("LD_LIBRARY_PATH").output();
-    let list = list.map_err(|error| {
+    let list = list.output().map_err(|error| {
         let (program, loader) = (program.display(), loader.display());
         Unusable(format!(
             "{program} needs {loader}, which does not start here: {error}"
         ))
     })?;
     let text = String::from_utf8_lossy(&list.stdout);
-    if let (true, Some(mut libraries)) = (list.status.success(), listed(&text)) {
-        libraries.insert(loader);
+    if let (true, Some(libraries)) = (list.status.success(), listed(&text)) {
         return Ok(libraries);
     }
     let said = String::from_utf8_lossy(&list.stderr);
@@ -85,14 +128,25 @@ mod tests {
     #[test]
     fn a_program_and_its_libraries() {
         // The test itself is one.
-        let libraries = of(&std::env::current_exe().unwrap()).unwrap();
-        let names: Vec<_> = libraries
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str())
-            .collect();
-        assert!(names.contains(&"libc.so.6"), "{names:?}");
-        assert!(names.iter().any(|name| name.starts_with("ld-linux")));
-        assert!(libraries.iter().all(|path| path.is_file()));
+        let mut libraries = Libraries::default();
+        libraries.add(&std::env::current_exe().unwrap()).unwrap();
+        let paths: Vec<_> = libraries.iter().map(|(path, _)| path).collect();
+        assert!(paths.contains(&"libraries/libc.so.6"), "{paths:?}");
+        assert!(paths.iter().any(|path| path.starts_with("lib64/ld-linux")));
+        assert!(libraries.iter().all(|(_, library)| library.is_file()));
+    }
+
+    #[test]
+    fn two_libraries_of_one_name() {
+        let mut libraries = Libraries::default();
+        libraries
+            .insert("libraries/a.so".into(), "/x/a.so".into())
+            .unwrap();
+        libraries
+            .insert("libraries/a.so".into(), "/x/a.so".into())
+            .unwrap();
+        let refused = libraries.insert("libraries/a.so".into(), "/y/a.so".into());
+        assert!(refused.unwrap_err().is::<Unusable>());
     }
 
     #[test]
@@ -100,8 +154,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("script");
         fs::write(&script, "#!/bin/sh\n").unwrap();
-        assert!(of(&script).unwrap().is_empty());
-        let error = of(&folder.path().join("none")).unwrap_err();
+        let mut libraries = Libraries::default();
+        libraries.add(&script).unwrap();
+        assert!(libraries.iter().next().is_none());
+        let error = libraries.add(&folder.path().join("none")).unwrap_err();
         assert!(error.is::<Unusable>(), "{error}");
     }
 

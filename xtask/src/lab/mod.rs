@@ -6,7 +6,8 @@
 //! | path | what it is |
 //! |---|---|
 //! | `/bin` | `vapic` and busybox |
-//! | `/program` | the command's own file; the shared libraries are where they are here |
+//! | `/program` | the command's own file |
+//! | `/libraries` | the shared libraries of both |
 //! | `/files` | what `--file` named; the working directory |
 //! | `/kernels/VERSION/vmlinuz` | the Debian kernels, for guests |
 //! | `/out` | what is left here comes back to the folder of `--out` |
