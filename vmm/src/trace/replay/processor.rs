@@ -233,8 +233,9 @@ impl Processor {
         if self.batch.at.is_some() {
             self.drain()?;
         }
-        self.no_effect_is_left()?;
+        // A thread without its page was cut short, maybe between an access and the effect of it.
         let Some(page) = page else { return Ok(()) };
+        self.no_effect_is_left()?;
         let left = Tsc(page.at);
         let time = self.clock.time(left);
         self.apic.advance(time);
