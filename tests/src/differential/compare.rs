@@ -55,6 +55,15 @@ impl fmt::Display for Difference {
 /// How often each deviation explained a difference.
 pub type Explained = BTreeMap<&'static str, u64>;
 
+/// What agreed.
+#[derive(Clone, Debug, Default)]
+pub struct Agreement {
+    /// How often each deviation explained a difference.
+    pub explained: Explained,
+    /// The timers on our APIC, and on KVM's.
+    pub timers: [Punctuality; 2],
+}
+
 /// Compares the answers to a script, and what is left in the APICs' pages.
 ///
 /// # Errors
@@ -66,20 +75,22 @@ pub fn compare(
     tsc_khz: u64,
     ours: &Answers,
     kernel: &Answers,
-) -> Result<Explained, Box<Difference>> {
-    let mut explained = Explained::new();
+) -> Result<Agreement, Box<Difference>> {
+    let mut agreement = Agreement::default();
     let mut clock = Clock::default();
-    let mut punctuality = [Punctuality::default(), Punctuality::default()];
     for (at, operation) in script.iter().enumerate() {
         let (of_ours, of_kernel) = (&ours.outcomes[at], &kernel.outcomes[at]);
         clock.follow(&model, operation, at, of_ours.fault != 0);
         let expiries =
             [ours, kernel].map(|answers| clock.expiry(&model, operation, at, answers, tsc_khz));
-        let untimely = (expiries.into_iter().zip(&mut punctuality))
-            .find_map(|(expiry, punctuality)| punctuality.fault(expiry));
-        let repeats = clock.repeats(&model, operation);
-        let once = |outcome: &Outcome| taken_once(outcome, repeats);
-        let (of_ours, of_kernel) = (&once(of_ours), &once(of_kernel));
+        let untimely = expiries.into_iter().find_map(Expiry::fault);
+        for (timers, expiry) in agreement.timers.iter_mut().zip(expiries) {
+            timers.note(expiry);
+        }
+        let repeats =
+            [ours, kernel].map(|answers| clock.repeats(&model, operation, at, answers, tsc_khz));
+        let of_ours = &taken_once(of_ours, repeats[0]);
+        let of_kernel = &taken_once(of_kernel, repeats[1]);
         let is_count = Clock::is_asked(&model, operation);
         let counts_are_right = [ours, kernel]
             .iter()
@@ -87,7 +98,7 @@ pub fn compare(
         let explanation = DEVIATIONS
             .iter()
             .find(|deviation| deviation.explains(&model, operation, of_ours, of_kernel));
-        let expected = once(&model.execute(operation));
+        let expected = model.execute(operation);
         let same_but_count = |outcome: &Outcome, other: &Outcome| {
             let value = if is_count { other.value } else { outcome.value };
             Outcome {
@@ -104,7 +115,7 @@ pub fn compare(
         } else if same_but_count(of_ours, of_kernel) {
             None
         } else if let Some(deviation) = explanation {
-            *explained.entry(deviation.name).or_default() += 1;
+            *agreement.explained.entry(deviation.name).or_default() += 1;
             None
         } else {
             Some("the two APICs differ")
@@ -123,7 +134,7 @@ pub fn compare(
     }
     match page_that_lies(script, &model, [ours, kernel]) {
         Some(lie) => Err(Box::new(lie)),
-        None => Ok(explained),
+        None => Ok(agreement),
     }
 }
 

@@ -1,11 +1,12 @@
 //! When a timer fires: by the guest's own stamps, never before its time, and not long after.
 //!
 //! The lower bound is exact but for the unit of a stamp. A loaded host may keep a processor waiting,
-//! so the upper one is generous for each expiry, and less so for the best of a script.
+//! so the upper one is generous for each expiry; but of many of a kind a part must have been prompt.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
-use super::clock::{Clock, DEADLINE_MODE, DRIFT, LVT_TIMER, elapsed};
+use super::clock::{Clock, DEADLINE_MODE, DRIFT, LVT_TIMER, Start, elapsed};
 use super::execute::Answers;
 use super::model::Model;
 use super::operation::{Action, Operation};
@@ -22,11 +23,23 @@ pub(super) const TOO_LATE: &str = "a timer that fires too late";
 /// How late one expiry may be seen, in ns: within the guest's patience, which is 500 ms.
 const LATE: u64 = 350_000_000;
 
-/// How late the promptest of [`ENOUGH`] expiries may be seen, in ns.
-const PROMPT: u64 = 20_000_000;
+/// Expiries of a kind after which a part must have been prompt: not all can meet a busy host.
+const ENOUGH: u64 = 50;
+/// One in so many.
+const PART: u64 = 10;
 
-/// Expiries after which one must have been prompt: not all can meet a busy host.
-const ENOUGH: usize = 8;
+/// What a timer may do wrong on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// Expires after a count of so many cycles each.
+    OneShot(u64),
+    /// Expires for the first time, likewise.
+    Periodic(u64),
+    /// Expires once more, a period later.
+    Again,
+    /// Expires at a deadline.
+    Deadline,
+}
 
 /// What a wait for the timer's vector tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +48,26 @@ pub(super) enum Expiry {
     Unknown,
     /// The request was there before the timer can have fired.
     Early,
-    /// It was seen so many ns after it was due, at most.
-    Due(u64),
+    /// It was seen after it was due.
+    Due {
+        /// By so many ns at most.
+        late: u64,
+        /// The timer.
+        kind: Kind,
+        /// Before as much time again had gone by: a timer at half its rate never is.
+        prompt: bool,
+    },
+}
+
+impl Expiry {
+    /// What is wrong with a timer that fires so.
+    pub(super) const fn fault(self) -> Option<&'static str> {
+        match self {
+            Self::Early => Some(TOO_EARLY),
+            Self::Due { late, .. } if late > LATE => Some(TOO_LATE),
+            Self::Unknown | Self::Due { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Expiry {
@@ -44,30 +75,43 @@ impl fmt::Display for Expiry {
         match self {
             Self::Unknown => Ok(()),
             Self::Early => f.write_str(" (too early)"),
-            Self::Due(late) => write!(f, " ({late} ns late at most)"),
+            Self::Due { late, .. } => write!(f, " ({late} ns late at most)"),
         }
     }
 }
 
-/// How late the expiries of one machine were.
-#[derive(Debug, Default)]
-pub(super) struct Punctuality {
-    seen: usize,
-    least: Option<u64>,
-}
+/// How many timers of each kind a machine had, and how many of them were prompt.
+#[derive(Clone, Debug, Default)]
+pub struct Punctuality(BTreeMap<Kind, [u64; 2]>);
 
 impl Punctuality {
-    /// Adds an expiry, and says what is wrong with it if the timer cannot be one that works.
-    pub(super) fn fault(&mut self, expiry: Expiry) -> Option<&'static str> {
-        let late = match expiry {
-            Expiry::Unknown => return None,
-            Expiry::Early => return Some(TOO_EARLY),
-            Expiry::Due(late) => late,
-        };
-        self.seen += 1;
-        let least = self.least.map_or(late, |least| least.min(late));
-        self.least = Some(least);
-        (late > LATE || self.seen >= ENOUGH && least > PROMPT).then_some(TOO_LATE)
+    pub(super) fn note(&mut self, expiry: Expiry) {
+        if let Expiry::Due { kind, prompt, .. } = expiry {
+            let [seen, in_time] = self.0.entry(kind).or_default();
+            *seen += 1;
+            *in_time += u64::from(prompt);
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (kind, counts) in &other.0 {
+            let sums = self.0.entry(*kind).or_default();
+            sums.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+        }
+    }
+
+    /// The kinds that are late as a rule.
+    pub(super) fn late(&self) -> impl Iterator<Item = Kind> {
+        let late = |[seen, in_time]: [u64; 2]| seen >= ENOUGH && in_time < seen / PART;
+        let kinds = self.0.iter().filter(move |(_, counts)| late(**counts));
+        kinds.map(|(kind, _)| *kind)
+    }
+}
+
+impl fmt::Display for Punctuality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kinds = self.0.iter();
+        kinds.try_for_each(|(kind, [seen, in_time])| write!(f, " {kind:?} {in_time}/{seen}"))
     }
 }
 
@@ -96,51 +140,93 @@ impl Clock {
         let Some(start) = start.filter(|start| fires && start.steady && start.count != 0) else {
             return Expiry::Unknown;
         };
-        let taken = start.windows.iter().map(|&window| {
-            let interrupts = &answers.outcomes[window].interrupts;
-            interrupts.iter().filter(|&&taken| taken == vector).count() as u64
-        });
-        let taken: u64 = taken.sum();
-        if answers.outcomes[at].value == 0 || taken != 0 && entry & PERIODIC == 0 {
+        let taken = start.taken(vector, answers);
+        if answers.outcomes[at].value == 0 || taken != 0 && mode != PERIODIC {
             return Expiry::Unknown;
         }
         let stamp = |index: usize| answers.stamps.get(index).copied().unwrap_or(0);
-        let before = |index: usize| stamp(index.saturating_sub(1));
         let nanoseconds = |units: u32| u64::from(units) * 1024 * 1_000_000 / tsc_khz;
         let period = start.count * start.divisor;
-        let most = nanoseconds(elapsed(stamp(at), before(start.at)).saturating_add(1));
-        if most + most / DRIFT < period * (taken + 1) {
+        if start.periods(at, answers, tsc_khz) < taken + 1 {
             return Expiry::Early;
         }
         let since_start = nanoseconds(elapsed(stamp(at), stamp(start.at)));
-        let waited = nanoseconds(elapsed(stamp(at), before(at)));
+        let waited = nanoseconds(elapsed(stamp(at), stamp(at.saturating_sub(1))));
+        let due = period * (taken + 1);
         // Once taken, the next request may come a whole period after the wait began.
-        Expiry::Due(match taken {
+        let late = match taken {
             0 => since_start.saturating_sub(period).min(waited),
             _ => waited.saturating_sub(period),
-        })
+        };
+        let kind = match (mode, taken) {
+            (0, _) => Kind::OneShot(start.divisor),
+            (PERIODIC, 0) => Kind::Periodic(start.divisor),
+            (PERIODIC, _) => Kind::Again,
+            _ => Kind::Deadline,
+        };
+        Expiry::Due {
+            late,
+            kind,
+            prompt: since_start.saturating_sub(due) < period,
+        }
     }
 
-    /// The vector that a window may take several times, since periods go by while it is open.
-    pub(super) fn repeats(&self, model: &Model, operation: &Operation) -> Option<u8> {
+    /// The vector of which a window takes as many as periods go by, if this machine's can have.
+    pub(super) fn repeats(
+        &self,
+        model: &Model,
+        operation: &Operation,
+        at: usize,
+        answers: &Answers,
+        tsc_khz: u64,
+    ) -> Option<u8> {
         let entry = model.register(operation.processor, LVT_TIMER);
         let start = self.starts.get(&operation.processor)?;
         let runs = start.count != 0 && entry & (PERIODIC | MASKED | DEADLINE_MODE) == PERIODIC;
-        (runs && matches!(operation.action, Action::Window(_))).then(|| entry.to_le_bytes()[0])
+        if !runs || !matches!(operation.action, Action::Window(_)) {
+            return None;
+        }
+        let vector = entry.to_le_bytes()[0];
+        let possible = start.taken(vector, answers) <= start.periods(at, answers, tsc_khz);
+        (!start.steady || possible).then_some(vector)
+    }
+}
+
+impl Start {
+    /// How often the vector was taken since.
+    fn taken(&self, vector: u8, answers: &Answers) -> u64 {
+        let taken = self.windows.iter().map(|&window| {
+            let interrupts = &answers.outcomes[window].interrupts;
+            interrupts.iter().filter(|&&taken| taken == vector).count() as u64
+        });
+        taken.sum()
+    }
+
+    /// Most periods that can have gone by since, when operation `at` is over.
+    fn periods(&self, at: usize, answers: &Answers, tsc_khz: u64) -> u64 {
+        let stamp = |index: usize| answers.stamps.get(index).copied().unwrap_or(0);
+        let most = elapsed(stamp(at), stamp(self.at.saturating_sub(1))).saturating_add(1);
+        let most = u64::from(most) * 1024 * 1_000_000 / tsc_khz;
+        (most + most / DRIFT) / (self.count * self.divisor).max(1)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::clock::Start;
     use super::super::model::Traits;
-    use super::super::operation::Outcome;
+    use super::super::operation::{End, Outcome};
     use super::super::setup::{Accesses, PAGE};
     use super::*;
 
     /// One unit of a stamp is 1000 ns then.
     const KHZ: u64 = 1_024_000;
     const VECTOR: u8 = 0x51;
+
+    const ONE_SHOT: Kind = Kind::OneShot(2);
+
+    const fn due(kind: Kind, late: u64, prompt: bool) -> Expiry {
+        Expiry::Due { late, kind, prompt }
+    }
 
     /// A timer of 100 us, as 50 000 ticks of 2 ns, started by operation 1; waited for by operation
     /// 2, and by 4 after a window that took it `taken` times.
@@ -181,7 +267,10 @@ mod tests {
         assert_eq!(expiry(0, 2, 0, [10, 12, 14, 0, 0]), Expiry::Early);
         assert_eq!(expiry(0, 2, 0, [10, 12, 70, 0, 0]), Expiry::Early);
         assert_eq!(expiry(0, 2, 0, [10, 12, 108, 0, 0]), Expiry::Early);
-        assert_eq!(expiry(0, 2, 0, [10, 12, 110, 0, 0]), Expiry::Due(0));
+        let seen = |stamp| expiry(0, 2, 0, [10, 12, stamp, 0, 0]);
+        assert_eq!(seen(110), due(ONE_SHOT, 0, true));
+        assert_eq!(seen(211), due(ONE_SHOT, 99_000, true));
+        assert_eq!(seen(212), due(ONE_SHOT, 100_000, false), "at half its rate");
     }
 
     #[test]
@@ -189,14 +278,16 @@ mod tests {
         // Of the count that the start stands for, none is left in this mode.
         let deadline = |stamps| expiry(DEADLINE_MODE, 2, 0, stamps);
         assert_eq!(deadline([10, 12, 70, 0, 0]), Expiry::Early);
-        assert_eq!(deadline([10, 12, 110, 0, 0]), Expiry::Due(0));
+        assert_eq!(deadline([10, 12, 110, 0, 0]), due(Kind::Deadline, 0, true));
     }
 
     #[test]
     fn a_timer_that_is_late_is_found() {
         let late = expiry(0, 2, 0, [10, 12, 400_112, 0, 0]);
-        assert_eq!(late, Expiry::Due(400_000_000));
-        assert_eq!(Punctuality::default().fault(late), Some(TOO_LATE));
+        assert_eq!(late, due(ONE_SHOT, 400_000_000, false));
+        assert_eq!(late.fault(), Some(TOO_LATE));
+        assert_eq!(Expiry::Early.fault(), Some(TOO_EARLY));
+        assert_eq!(due(ONE_SHOT, 200_000_000, false).fault(), None);
     }
 
     #[test]
@@ -204,19 +295,64 @@ mod tests {
         let second = |taken, seen| expiry(PERIODIC, 4, taken, [10, 12, 115, 150, seen]);
         assert_eq!(second(1, 160), Expiry::Early);
         assert_eq!(second(1, 208), Expiry::Early);
-        assert_eq!(second(1, 212), Expiry::Due(0));
+        let periodic = |late, prompt| due(Kind::Again, late, prompt);
+        assert_eq!(second(1, 212), periodic(0, true));
         assert_eq!(second(2, 212), Expiry::Early, "two were taken: too many");
-        assert_eq!(second(1, 350), Expiry::Due(100_000));
+        assert_eq!(second(1, 350), periodic(100_000, false));
     }
 
     #[test]
-    fn a_busy_host_is_not_a_late_timer_but_never_prompt_is() {
-        let mut busy = Punctuality::default();
-        assert_eq!(busy.fault(Expiry::Due(1000)), None);
-        assert!((0..50).all(|_| busy.fault(Expiry::Due(200_000_000)).is_none()));
-        let mut slow = Punctuality::default();
-        assert!((0..7).all(|_| slow.fault(Expiry::Due(30_000_000)).is_none()));
-        assert_eq!(slow.fault(Expiry::Due(30_000_000)), Some(TOO_LATE));
-        assert_eq!(busy.fault(Expiry::Early), Some(TOO_EARLY));
+    fn a_busy_host_is_not_a_late_timer_but_a_kind_that_is_late_as_a_rule_is() {
+        let mut timers = Punctuality::default();
+        let late = due(ONE_SHOT, 200_000_000, false);
+        (0..ENOUGH - 1).for_each(|_| timers.note(late));
+        assert_eq!(timers.late().count(), 0);
+        timers.note(late);
+        assert!(timers.late().eq([ONE_SHOT]));
+        // Another kind says nothing of it, and a few of its own are luck.
+        timers.note(due(Kind::Again, 0, true));
+        let prompt = due(ONE_SHOT, 0, true);
+        (0..4).for_each(|_| timers.note(prompt));
+        assert!(timers.late().eq([ONE_SHOT]));
+        let mut total = Punctuality::default();
+        total.note(prompt);
+        total.add(&timers);
+        assert_eq!(total.late().count(), 0);
+        assert_eq!(total.to_string(), " OneShot(2) 5/55 Again 1/1");
+    }
+
+    #[test]
+    fn a_window_takes_no_more_of_a_vector_than_periods_can_have_gone_by() {
+        let repeats = |taken, until| {
+            let mut model = Model::new(1, Traits::PLAIN);
+            let entry = u64::from(PERIODIC) | u64::from(VECTOR);
+            for operation in Accesses::of(0)
+                .write(0xF0, 0x1FF)
+                .write(0x320, entry)
+                .list()
+            {
+                model.execute(&operation);
+            }
+            let mut clock = Clock::default();
+            let start = Start {
+                windows: vec![2],
+                ..Start::new(1, 50_000, 2)
+            };
+            clock.starts.insert(0, start);
+            let mut outcomes = vec![Outcome::default(); 3];
+            outcomes[2].interrupts = vec![VECTOR; taken];
+            let answers = Answers {
+                outcomes,
+                stamps: vec![10, 12, until],
+                pages: Vec::new(),
+            };
+            let window = Operation {
+                processor: 0,
+                action: Action::Window(End::Leave),
+            };
+            clock.repeats(&model, &window, 2, &answers, KHZ)
+        };
+        assert_eq!(repeats(3, 320), Some(VECTOR));
+        assert_eq!(repeats(3, 300), None, "two periods, and three interrupts");
     }
 }

@@ -34,12 +34,12 @@ mod shrink;
 #[path = "../../../guest/src/scenario/script/wire.rs"]
 mod wire;
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use vmm::kvm::ApicModel;
 
 pub use access::{Access, Door, lvt_index};
-pub use compare::{Difference, Explained, compare};
+pub use compare::{Agreement, Difference, Explained, compare};
 pub use execute::{Answers, Bench};
 pub use generate::{Script, generate};
 pub use model::{Model, Traits};
@@ -53,13 +53,73 @@ const SHRINK_TRIES: usize = 200;
 /// second does so now and then, a timer that is wrong is so each time.
 const MOST_STALLS: u64 = 2;
 
-/// What a comparison gave.
+/// How many scripts of a run may be run again, and in how many one more.
+const FEW_STALLS: u64 = 2;
+/// See [`FEW_STALLS`].
+const SCRIPTS_A_STALL: u64 = 20;
+
+/// What comparisons gave.
 #[derive(Debug, Default)]
 pub struct Tally {
+    /// Scripts compared.
+    pub scripts: u64,
     /// Operations compared.
     pub operations: u64,
-    /// How often each deviation explained a difference.
-    pub explained: Explained,
+    /// Runs of scripts whose timer was late, and then was not.
+    pub stalls: u64,
+    /// What agreed.
+    pub agreement: Agreement,
+}
+
+impl Tally {
+    /// Adds another.
+    pub fn add(&mut self, other: &Self) {
+        self.scripts += other.scripts;
+        self.operations += other.operations;
+        self.stalls += other.stalls;
+        for (name, times) in &other.agreement.explained {
+            *self.agreement.explained.entry(name).or_default() += times;
+        }
+        let timers = self.agreement.timers.iter_mut();
+        for (timers, others) in timers.zip(&other.agreement.timers) {
+            timers.add(others);
+        }
+    }
+
+    /// What is wrong although each script has passed: timers of a kind that are late as a rule, or
+    /// scripts run again too often for the host to be the reason.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        if self.stalls > FEW_STALLS + self.scripts / SCRIPTS_A_STALL {
+            let (stalls, scripts) = (self.stalls, self.scripts);
+            return Some(format!("{stalls} late timers in {scripts} scripts"));
+        }
+        let machines = ["userspace", "kernel"].iter().zip(&self.agreement.timers);
+        machines
+            .flat_map(|(apic, timers)| timers.late().map(move |kind| (apic, kind)))
+            .map(|(apic, kind)| format!("{apic}: timers {kind:?} are late as a rule"))
+            .next()
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Agreement { explained, timers } = &self.agreement;
+        let (scripts, stalls) = (self.scripts, self.stalls);
+        writeln!(
+            f,
+            "{} operations in {scripts} scripts, {stalls} run again",
+            self.operations
+        )?;
+        let [ours, kernel] = timers;
+        writeln!(
+            f,
+            "prompt timers, userspace:{ours}\nprompt timers, kernel:   {kernel}"
+        )?;
+        f.write_str("differences with a known reason:")?;
+        let mut explained = explained.iter();
+        explained.try_for_each(|(name, times)| write!(f, "\n{times:10} {name}"))
+    }
 }
 
 impl Bench {
@@ -75,13 +135,12 @@ impl Bench {
         let mut stalls = 0;
         loop {
             match self.compared(&script)? {
-                Ok(mut explained) => {
-                    if stalls > 0 {
-                        explained.insert("late, and not again", stalls);
-                    }
+                Ok(agreement) => {
                     return Ok(Tally {
+                        scripts: 1,
                         operations,
-                        explained,
+                        stalls,
+                        agreement,
                     });
                 }
                 Err(late) if late.what == expiry::TOO_LATE && stalls < MOST_STALLS => {
@@ -102,7 +161,7 @@ impl Bench {
         Ok(Model::new(processors, self.traits()?))
     }
 
-    fn compared(&self, script: &Script) -> anyhow::Result<Result<Explained, Box<Difference>>> {
+    fn compared(&self, script: &Script) -> anyhow::Result<Result<Agreement, Box<Difference>>> {
         let operations = script.operations();
         let ours = self.run(&operations, script.processors, ApicModel::Userspace)?;
         let kernel = self.run(&operations, script.processors, ApicModel::Kernel)?;

@@ -10,7 +10,7 @@ use vapic::spec::message::DeliveryMode;
 use vapic::spec::register::Register;
 
 use super::super::access::Access;
-use super::super::clock::divisor;
+use super::super::clock::{DEADLINE_MODE, LVT_TIMER, divisor};
 use super::super::model::Model;
 use super::super::operation::{Action, End, Operation};
 use super::super::setup::{ABSENT, Accesses, START_PAGE, afresh, observe};
@@ -135,7 +135,7 @@ const NEVER_NS: u64 = 200_000_000_000;
 
 /// What a timer that is to expire is set to: once, or with a period, which KVM does not have
 /// shorter than 200 us. Both can be divided by 128.
-pub(in crate::differential) const ONCE_NS: u64 = 40_960;
+pub(in crate::differential) const ONCE_NS: u64 = 163_840;
 /// See [`ONCE_NS`].
 pub(in crate::differential) const PERIOD_NS: u64 = 1_024_000;
 
@@ -203,6 +203,10 @@ fn expires_in_between(model: &Model, op: &Operation) -> bool {
     let Some(access) = model.access(op).filter(Access::is_whole) else {
         return false;
     };
+    // In this mode there is no count to set, and leaving it clears what there was.
+    if model.register(op.processor, LVT_TIMER) & DEADLINE_MODE != 0 {
+        return false;
+    }
     let initial = model.register(op.processor, 0x38);
     let (count, divide) = match (access.register, access.written) {
         (Some(Register::TimerInitialCount), Some(value)) => {

@@ -12,7 +12,7 @@ use crate::differential::operation::Action;
 const PAST: u64 = 1;
 
 /// A deadline a little ahead.
-const AHEAD_US: u32 = 50;
+const AHEAD_US: u32 = 160;
 
 impl Generator {
     /// A timer that expires here and now.
@@ -36,7 +36,7 @@ impl Generator {
             return;
         }
         if mode == MASKED {
-            self.act(Action::Delay(200));
+            self.act(Action::Delay(400));
         } else {
             self.await_request(wanted);
         }
