@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use elf::ElfBytes;
-use elf::abi::PT_INTERP;
+use elf::abi::{EM_X86_64, PT_INTERP};
 use elf::endian::AnyEndian;
 
 use super::Unusable;
@@ -24,7 +24,8 @@ pub(super) const FOLDER: &str = "libraries";
 pub(super) struct Libraries(BTreeMap<String, PathBuf>);
 
 impl Libraries {
-    /// Adds those of a program, and its loader; a static program and what is no ELF file has none.
+    /// Adds those of a program, and its loader; a static program has none, nor has what cannot run in
+    /// the lab and is data there.
     ///
     /// # Errors
     ///
@@ -92,9 +93,12 @@ fn needed(program: &Path, loader: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     .into())
 }
 
-/// The program that an ELF file names to load it (PT_INTERP).
+/// The program that an ELF file of this architecture names to load it (PT_INTERP).
 fn loader(bytes: &[u8]) -> Option<PathBuf> {
     let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
+    if elf.ehdr.e_machine != EM_X86_64 {
+        return None;
+    }
     let mut segments = elf.segments()?.iter();
     let interpreter = segments.find(|segment| segment.p_type == PT_INTERP)?;
     let name = elf.segment_data(&interpreter).ok()?;
@@ -155,6 +159,11 @@ mod tests {
         let script = folder.path().join("script");
         fs::write(&script, "#!/bin/sh\n").unwrap();
         let mut libraries = Libraries::default();
+        libraries.add(&script).unwrap();
+        assert!(libraries.iter().next().is_none());
+        let mut foreign = fs::read(std::env::current_exe().unwrap()).unwrap();
+        foreign[18] = 183; // EM_AARCH64
+        fs::write(&script, foreign).unwrap();
         libraries.add(&script).unwrap();
         assert!(libraries.iter().next().is_none());
         let error = libraries.add(&folder.path().join("none")).unwrap_err();
