@@ -91,6 +91,12 @@ fn run_all() -> Result<bool> {
         "phases": phases, "failed": failed, "seconds": seconds, "complaints": complaints,
     }}));
     marker.result("init", format_args!("phases={phases} failed={failed}"));
+    if let (true, Some(line)) = (
+        options.complaints_fail,
+        system.complaints.first().or(complaints.first()),
+    ) {
+        bail!("the kernel complains: {line}");
+    }
     Ok(failed == 0)
 }
 

@@ -101,6 +101,10 @@ impl Message {
     /// Whether it complains about what this machine's devices are responsible for.
     pub(crate) fn complains(&self) -> bool {
         let text = self.text.to_lowercase();
+        // What the kernel was told is no news of it.
+        if text.contains("command line:") {
+            return false;
+        }
         let any = |words: &[&str]| words.iter().any(|word| text.contains(word));
         any(SUBJECTS) && (self.level <= WARNING || any(TROUBLES))
     }
@@ -131,6 +135,9 @@ mod tests {
         ));
         assert!(!complains("6,1,0,-;tsc: Detected 2000.000 MHz processor"));
         assert!(!complains("4,1,0,-;x86/cpu: mitigation off"));
+        assert!(!complains(
+            "5,1,0,-;Kernel command line: vapic.complaints=fail"
+        ));
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //!
 //! | word | meaning | default |
 //! |---|---|---|
-//! | `vapic.only=munmap,futex_wake` | these workloads | all |
+//! | `vapic.only=munmap,futex_wake` | these workloads; `none` boots and switches off | all |
 //! | `vapic.sharers=1,3` | so many threads beside the one that acts | 1 to all others; beyond 4, powers of 2 and all others |
 //! | `vapic.pages=1,33,512` | so many pages, where it matters | 1, 33 and 512 |
 //! | `vapic.iterations=200` | repetitions of each operation | 10 |
+//! | `vapic.complaints=fail` | a line of the log that complains about APICs or timers fails the run | it is printed |
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) pages: Vec<usize>,
     /// How often each operation is done.
     pub(crate) iterations: usize,
+    /// Whether it is a failure that the kernel complains.
+    pub(crate) complaints_fail: bool,
 }
 
 impl Default for Options {
@@ -38,6 +41,7 @@ impl Default for Options {
             pages: vec![1, 33, 512],
             // Where vCPUs share host processors, a shootdown waits for a time slice of each target.
             iterations: 10,
+            complaints_fail: false,
         }
     }
 }
@@ -76,10 +80,11 @@ impl Options {
             let (key, value) = ours.split_once('=').unwrap_or((ours, ""));
             let number = |least| list(value, |number: &usize| (least..=MOST).contains(number));
             match key {
+                "only" if value == "none" => options.only = Vec::new(),
                 "only" => {
                     options.only = list(value, |_| true).ok_or_else(|| {
                         let names = Workload::ALL.map(Workload::name).join(",");
-                        invalid(format!("{PREFIX}only= some of {names}"))
+                        invalid(format!("{PREFIX}only=none, or some of {names}"))
                     })?;
                 }
                 "sharers" => {
@@ -101,8 +106,10 @@ impl Options {
                         }
                     };
                 }
+                "complaints" if value == "fail" => options.complaints_fail = true,
+                "complaints" => return Err(invalid(format!("{PREFIX}complaints=fail"))),
                 _ => {
-                    let known = ["only", "sharers", "pages", "iterations"];
+                    let known = ["only", "sharers", "pages", "iterations", "complaints"];
                     let known = known.map(|key| format!("{PREFIX}{key}=")).join(", ");
                     return Err(invalid(format!("one of {known}")));
                 }
@@ -157,8 +164,10 @@ mod tests {
 
     #[test]
     fn words_are_followed() {
-        let line = "vapic.only=munmap,mprotect vapic.pages=1 vapic.iterations=7 vapic.sharers=1,3";
+        let line = "vapic.only=munmap,mprotect vapic.pages=1 vapic.iterations=7 vapic.sharers=1,3 \
+                    vapic.complaints=fail";
         let options = Options::parse(line).expect("valid");
+        assert!(options.complaints_fail && !Options::default().complaints_fail);
         assert_eq!(options.only, [Workload::Munmap, Workload::Mprotect]);
         assert_eq!(
             (options.pages.as_slice(), options.iterations),
@@ -166,6 +175,8 @@ mod tests {
         );
         assert_eq!(options.sharers(4), [1, 3]);
         assert_eq!(options.sharers(2), [1]);
+        let none = Options::parse("vapic.only=none").expect("valid");
+        assert!(none.only.is_empty());
         let twice = Options::parse("vapic.pages=33,1,33").expect("valid");
         assert_eq!(twice.pages, [33, 1]);
     }
@@ -185,6 +196,7 @@ mod tests {
         assert!(message("vapic.only=munmap,x").contains("some of munmap,mprotect"));
         assert!(message("vapic.iterations=0").contains("a number from 1 to"));
         assert!(message("vapic.iterations=1,2").contains("'vapic.iterations=1,2'"));
+        assert!(message("vapic.complaints=no").contains("give vapic.complaints=fail"));
         assert!(message("vapic.pages=").contains("vapic.pages= numbers"));
         assert!(message("vapic.color=red").contains("one of vapic.only=, vapic.sharers="));
     }

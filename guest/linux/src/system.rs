@@ -22,7 +22,7 @@ pub(crate) struct System {
     x2apic: X2apic,
     clocksource: String,
     /// Lines of the kernel's log; see [`complaints`].
-    complaints: Vec<String>,
+    pub(crate) complaints: Vec<String>,
 }
 
 /// How many processors.

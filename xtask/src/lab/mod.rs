@@ -42,7 +42,8 @@ pub(crate) struct Args {
     /// Which Debian kernel the machine runs.
     #[arg(long, value_name = "VERSION", default_value = "6.1", value_parser = PossibleValuesParser::new(KERNELS))]
     kernel_version: String,
-    /// Number of processors of the machine.
+    /// Number of processors of the machine. The time of more is this host's; that of one is that of its
+    /// instructions, which a busy host does not change.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     cpus: u32,
     /// Memory of the machine in MiB.

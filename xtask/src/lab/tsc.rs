@@ -1,4 +1,4 @@
-//! The rate of this host's TSC, which is also that of a machine under TCG.
+//! The rate of this host's TSC, which is also that of a machine under TCG in this host's time.
 //!
 //! The machine's kernel would measure it against an emulated timer and, on a busy host, be wrong by
 //! a factor; every time it then tells or waits for is wrong with it.
