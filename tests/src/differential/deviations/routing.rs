@@ -88,15 +88,15 @@ pub(super) fn lowest_priority_broadcast(model: &Model, op: &Operation) -> bool {
 }
 
 /// KVM takes the bits of the address in their order for candidates, and ours its processors in
-/// theirs: the two agree if every named bit is the one of a processor, and they ascend alike.
+/// theirs: the two agree if every named bit is the one of a processor, and they ascend alike. How many
+/// bits there are is for the APICs to say that are enabled: KVM asks no others.
 pub(super) fn lowest_priority_of_several(model: &Model, op: &Operation) -> bool {
     is(Command::of(model, op), |command| {
-        let bits = if any_of_model(model, LogicalModel::Cluster) {
-            0xF
-        } else {
-            0xFF
+        let bits = |identity: Identity| match identity.model {
+            LogicalModel::Cluster => 0xF,
+            LogicalModel::Flat | LogicalModel::Unknown => 0xFF,
         };
-        let several = |address: u32| {
+        let several = |address: u32, bits: u32| {
             let named = address & bits;
             let candidates = (0..8).map(|bit| 1 << bit).filter(|bit| named & bit != 0);
             let owners = candidates.map(|bit| owner(model, address & !bits | bit));
@@ -104,7 +104,11 @@ pub(super) fn lowest_priority_of_several(model: &Model, op: &Operation) -> bool 
             let all = owners.iter().all(Option::is_some);
             owners.len() > 1 && !(all && owners.is_sorted_by(|one, next| one < next))
         };
-        command.is_lowest_priority() && command.logical().is_some_and(several)
+        let among_several = |address: u32| {
+            let mut enabled = present(model).filter(|identity| identity.software_enabled);
+            enabled.any(|identity| several(address, bits(identity)))
+        };
+        command.is_lowest_priority() && command.logical().is_some_and(among_several)
     })
 }
 
@@ -201,11 +205,16 @@ mod tests {
 
     #[test]
     fn lowest_priority_among_several_is_compared_if_each_bit_is_a_processors() {
-        let avoided = |ids: [u64; 2], address: u64| {
+        let avoided_beside = |ids: [u64; 2], second: [u64; 2], address: u64| {
             let mut model = Model::new(2, Traits::PLAIN);
-            for (processor, id) in (0..).zip(ids) {
-                let known = Accesses::of(processor).write(0xF0, 0x1FF);
-                for operation in known.write(0xD0, id << 24).list() {
+            let [format, spurious] = second;
+            for (processor, id, format, spurious) in [
+                (0, ids[0], 0xFFFF_FFFF, 0x1FF),
+                (1, ids[1], format, spurious),
+            ] {
+                let known = Accesses::of(processor).write(0xF0, spurious);
+                let known = known.write(0xE0, format).write(0xD0, id << 24);
+                for operation in known.list() {
                     model.execute(&operation);
                 }
             }
@@ -216,9 +225,16 @@ mod tests {
             model.execute(high);
             lowest_priority_of_several(&model, low)
         };
+        let avoided = |ids, address| avoided_beside(ids, [0xFFFF_FFFF, 0x1FF], address);
         assert!(!avoided([1, 2], 0b11));
         assert!(!avoided([1, 2], 0b1));
         assert!(avoided([1, 2], 0b101), "nobody's bit");
         assert!(avoided([2, 1], 0b11), "in another order");
+        let (cluster, disabled) = (0x0FFF_FFFF, 0xFF);
+        assert!(
+            avoided_beside([1, 2], [cluster, disabled], 0x21),
+            "flat to all who are enabled"
+        );
+        assert!(!avoided_beside([1, 0x12], [cluster, disabled], 0b1));
     }
 }
