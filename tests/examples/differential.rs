@@ -8,7 +8,7 @@ use std::env;
 use std::time::Instant;
 
 use anyhow::Context;
-use tests::differential::{Bench, Tally};
+use tests::differential::{Bench, Interrupted, Tally};
 
 /// Operations of one script.
 const SCRIPT: usize = 20_000;
@@ -44,6 +44,10 @@ fn main() -> anyhow::Result<()> {
             Ok(tally) => {
                 executed += tally.operations;
                 total.add(&tally);
+            }
+            Err(error) if error.is::<Interrupted>() => {
+                println!("{total}");
+                return Err(error);
             }
             Err(error) => {
                 failures += 1;

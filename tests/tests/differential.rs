@@ -1,7 +1,7 @@
 //! Our Local APIC against KVM's in-kernel one, by the answers that a guest gets from either.
 
 use tests::differential::deviations::DEVIATIONS;
-use tests::differential::{Bench, Tally};
+use tests::differential::{Bench, Punctuality, Tally};
 
 /// Operations of one script.
 const SCRIPT: usize = 20_000;
@@ -22,6 +22,10 @@ fn a_hundred_thousand_operations_agree() {
     }
     println!("{total}");
     assert_eq!(total.fault(), None);
+    // One-shot with each of four divisors, periodic twice, and the deadline where there is one.
+    let kinds = 6 + usize::from(bench.traits().unwrap().tsc_deadline);
+    let judged = total.agreement.timers.each_ref().map(Punctuality::judged);
+    assert_eq!(judged, [kinds; 2]);
     assert!(total.operations >= 100_000);
 }
 

@@ -187,7 +187,8 @@ fn linux_without_complaints() -> Command {
         });
     let boots = boots.collect::<Vec<_>>().join(" && ");
     let lab = ["xtask", "lab", "--cpus", "1"];
-    cargo(&[&lab[..], &LAB, &["--", "sh", "-c", &boots]].concat())
+    let room = ["--memory", "2048", "--timeout", "600"];
+    cargo(&[&lab[..], &room, &["--", "sh", "-c", &boots]].concat())
 }
 
 /// A run of these packages' tests, the slow ones included unless `fast`.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::panic;
 use std::process::{Command, ExitCode};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -40,6 +41,9 @@ fn end(result: Result<bool, String>) {
     let refusal = power::off();
     console::print(&json!({ "failed": format!("the machine does not power off: {refusal}") }));
 }
+
+/// How long a kernel that is not to complain is given to do so.
+const WATCHED: Duration = Duration::from_secs(3);
 
 /// Whether every workload went well.
 fn run_all() -> Result<bool> {
@@ -87,6 +91,11 @@ fn run_all() -> Result<bool> {
         }
     }
     let seconds = began.elapsed().as_secs_f64();
+    if options.complaints_fail {
+        // What watches timers and processors complains later.
+        thread::sleep(WATCHED);
+        complaints.extend(system::complaints(&log.messages()));
+    }
     console::print(&json!({ "done": {
         "phases": phases, "failed": failed, "seconds": seconds, "complaints": complaints,
     }}));
@@ -96,6 +105,9 @@ fn run_all() -> Result<bool> {
         system.complaints.first().or(complaints.first()),
     ) {
         bail!("the kernel complains: {line}");
+    }
+    if options.complaints_fail && log.overwritten {
+        bail!("the kernel's log is longer than its buffer: give log_buf_len=");
     }
     Ok(failed == 0)
 }

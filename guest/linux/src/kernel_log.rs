@@ -46,7 +46,11 @@ const TROUBLES: &[&str] = &[
 const WARNING: u8 = 4;
 
 /// The log, read up to some line.
-pub(crate) struct KernelLog(File);
+pub(crate) struct KernelLog {
+    file: File,
+    /// Messages were overwritten before they were read.
+    pub(crate) overwritten: bool,
+}
 
 impl KernelLog {
     /// The log from its beginning.
@@ -56,7 +60,10 @@ impl KernelLog {
             .custom_flags(libc::O_NONBLOCK)
             .open("/dev/kmsg")
             .context("cannot open the kernel's log, /dev/kmsg")?;
-        Ok(Self(file))
+        Ok(Self {
+            file,
+            overwritten: false,
+        })
     }
 
     /// The messages since the last call.
@@ -65,11 +72,11 @@ impl KernelLog {
         // Longer than any record; each read returns one.
         let mut record = [0; 8192];
         loop {
-            match self.0.read(&mut record) {
+            match self.file.read(&mut record) {
                 Ok(0) => break,
                 Ok(length) => messages.extend(Message::parse(&record[..length])),
                 // Records were overwritten before they were read; the next read goes on after them.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.overwritten = true,
                 Err(_) => break,
             }
         }

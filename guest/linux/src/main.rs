@@ -10,7 +10,7 @@
 //! counts in /proc/interrupts are about the same time ([`phase`]).
 //!
 //! The kernel command line may say `vapic.only=munmap,mprotect vapic.sharers=1,3 vapic.pages=1,33
-//! vapic.iterations=200`; see [`options`].
+//! vapic.iterations=200 vapic.complaints=fail`; see [`options`].
 
 mod affinity;
 mod boot;

@@ -179,9 +179,13 @@ impl Bench {
         // A machine that hangs is left behind: it cannot be ended from outside.
         // The receiver may have given up waiting.
         thread::spawn(move || drop(sender.send(vm.run())));
-        let run = receiver
-            .recv_timeout(LIMIT)
-            .with_context(|| format!("the machine on {apic:?} hangs"))??;
+        let run = receiver.recv_timeout(LIMIT).with_context(|| {
+            let limit = LIMIT.as_secs();
+            format!("the machine on {apic:?} hangs, or its host is too busy: not done in {limit} s")
+        })??;
+        if run.ending == Ending::Interrupted {
+            return Err(Interrupted.into());
+        }
         ensure!(run.ending == Ending::Guest(0), "it ended: {:?}", run.ending);
         let mut answers = Answers::found(&run.memory, script, place)?;
         let pages: Option<Vec<ApicPage>> = run.apics.into_iter().collect();
@@ -209,6 +213,11 @@ impl Bench {
         Ok(image)
     }
 }
+
+/// Somebody ended the machine by a signal.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub struct Interrupted;
 
 /// Where the parts of a script lie.
 #[derive(Clone, Copy, Debug)]

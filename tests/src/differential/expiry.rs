@@ -33,8 +33,8 @@ const PART: u64 = 10;
 pub(super) enum Kind {
     /// Expires after a count of so many cycles each.
     OneShot(u64),
-    /// Expires for the first time, likewise.
-    Periodic(u64),
+    /// Expires for the first time.
+    Periodic,
     /// Expires once more, a period later.
     Again,
     /// Expires at a deadline.
@@ -54,7 +54,7 @@ pub(super) enum Expiry {
         late: u64,
         /// The timer.
         kind: Kind,
-        /// Before as much time again had gone by: a timer at half its rate never is.
+        /// Before as much time again had gone by: a timer at half its rate hardly ever is.
         prompt: bool,
     },
 }
@@ -98,6 +98,13 @@ impl Punctuality {
             let sums = self.0.entry(*kind).or_default();
             sums.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
         }
+    }
+
+    /// How many kinds were seen often enough to be judged.
+    #[must_use]
+    pub fn judged(&self) -> usize {
+        let judged = self.0.values().filter(|[seen, _]| *seen >= ENOUGH);
+        judged.count()
     }
 
     /// The kinds that are late as a rule.
@@ -160,7 +167,7 @@ impl Clock {
         };
         let kind = match (mode, taken) {
             (0, _) => Kind::OneShot(start.divisor),
-            (PERIODIC, 0) => Kind::Periodic(start.divisor),
+            (PERIODIC, 0) => Kind::Periodic,
             (PERIODIC, _) => Kind::Again,
             _ => Kind::Deadline,
         };

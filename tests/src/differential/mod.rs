@@ -40,7 +40,8 @@ use vmm::kvm::ApicModel;
 
 pub use access::{Access, Door, lvt_index};
 pub use compare::{Agreement, Difference, Explained, compare};
-pub use execute::{Answers, Bench};
+pub use execute::{Answers, Bench, Interrupted};
+pub use expiry::Punctuality;
 pub use generate::{Script, generate};
 pub use model::{Model, Traits};
 pub use operation::{Action, End, Operation, Outcome};
@@ -196,5 +197,39 @@ impl Bench {
             let _ = write!(text, "\n{at:5} {operation}");
         }
         anyhow::Error::msg(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expiry::{Expiry, Kind};
+    use super::*;
+
+    #[test]
+    fn many_late_scripts_are_a_fault_and_so_is_a_timer_that_is_late_as_a_rule() {
+        let late = |stalls| Tally {
+            scripts: 40,
+            stalls,
+            ..Tally::default()
+        };
+        assert_eq!(late(4).fault(), None);
+        assert_eq!(
+            late(5).fault().as_deref(),
+            Some("5 late timers in 40 scripts")
+        );
+
+        let mut one = Tally::default();
+        one.agreement.timers[1].note(Expiry::Due {
+            late: 1_000_000,
+            kind: Kind::Again,
+            prompt: false,
+        });
+        let mut total = Tally::default();
+        (0..50).for_each(|_| total.add(&one));
+        let fault = total.fault();
+        assert_eq!(
+            fault.as_deref(),
+            Some("kernel: timers Again are late as a rule")
+        );
     }
 }

@@ -32,6 +32,9 @@ pub enum TraceError {
     /// It is no trace.
     #[error("{0:?} is no trace: give a file that `vapic run --trace` has written")]
     NoTrace(PathBuf),
+    /// It has nothing in it.
+    #[error("{0:?} is empty: its run ended before the machine was built; record it again")]
+    Empty(PathBuf),
     /// It is of another version.
     #[error(
         "{path:?} is a trace of version {version}, this vapic reads version {VERSION}: use the \
@@ -95,6 +98,9 @@ impl Trace {
         let file = File::open(path).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
         let no_trace = || TraceError::NoTrace(path.to_owned());
+        if size == 0 {
+            return Err(TraceError::Empty(path.to_owned()));
+        }
         let mut head = [0; FILE_HEAD_SIZE];
         file.read_exact_at(&mut head, 0)
             .map_err(|error| match error.kind() {

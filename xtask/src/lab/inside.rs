@@ -7,7 +7,7 @@ use super::Unusable;
 use super::archive::in_package;
 use super::initramfs::Entry;
 use super::kernel::Kernel;
-use super::libraries::{self, Libraries};
+use super::libraries::{self, Libraries, is_foreign};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -34,6 +34,13 @@ impl Inside {
             true => Some(named(Path::new(first))?),
             false => None,
         };
+        if let Some((file, _)) = program.as_ref().filter(|(file, _)| is_foreign(file)) {
+            let message = format!(
+                "{} is for another architecture: the lab is x86-64",
+                file.display()
+            );
+            return Err(Unusable(message).into());
+        }
         let first = match &program {
             Some((_, name)) => format!("/{PROGRAM}/{name}"),
             None => first.clone(),

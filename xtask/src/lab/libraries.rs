@@ -50,8 +50,11 @@ impl Libraries {
     }
 
     fn insert(&mut self, path: String, library: PathBuf) -> anyhow::Result<()> {
+        // One file may have several names: on many hosts /lib is a link to /usr/lib.
+        let one =
+            |a: &Path, b: &Path| a == b || fs::canonicalize(a).ok() == fs::canonicalize(b).ok();
         match self.0.insert(path, library.clone()) {
-            Some(other) if other != library => Err(Unusable(format!(
+            Some(other) if !one(&other, &library) => Err(Unusable(format!(
                 "{} and {} have one name, and the lab has one folder for libraries",
                 other.display(),
                 library.display()
@@ -93,7 +96,15 @@ fn needed(program: &Path, loader: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     .into())
 }
 
-/// The program that an ELF file of this architecture names to load it (PT_INTERP).
+/// Whether an ELF file is of another architecture.
+pub(super) fn is_foreign(file: &Path) -> bool {
+    fs::read(file).is_ok_and(|bytes| {
+        ElfBytes::<AnyEndian>::minimal_parse(&bytes)
+            .is_ok_and(|elf| elf.ehdr.e_machine != EM_X86_64)
+    })
+}
+
+/// The program that an ELF file names to load it (PT_INTERP), unless it is of another architecture.
 fn loader(bytes: &[u8]) -> Option<PathBuf> {
     let elf = ElfBytes::<AnyEndian>::minimal_parse(bytes).ok()?;
     if elf.ehdr.e_machine != EM_X86_64 {
@@ -143,13 +154,16 @@ mod tests {
     #[test]
     fn two_libraries_of_one_name() {
         let mut libraries = Libraries::default();
-        libraries
-            .insert("libraries/a.so".into(), "/x/a.so".into())
-            .unwrap();
-        libraries
-            .insert("libraries/a.so".into(), "/x/a.so".into())
-            .unwrap();
-        let refused = libraries.insert("libraries/a.so".into(), "/y/a.so".into());
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, other] = ["a.so", "b.so", "c.so"].map(|name| folder.path().join(name));
+        fs::write(&file, "").unwrap();
+        fs::write(&other, "").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for of_one in [&file, &link] {
+            let path = "libraries/b.so".into();
+            libraries.insert(path, of_one.clone()).unwrap();
+        }
+        let refused = libraries.insert("libraries/b.so".into(), other);
         assert!(refused.unwrap_err().is::<Unusable>());
     }
 
@@ -165,7 +179,8 @@ mod tests {
         foreign[18] = 183; // EM_AARCH64
         fs::write(&script, foreign).unwrap();
         libraries.add(&script).unwrap();
-        assert!(libraries.iter().next().is_none());
+        assert!(libraries.iter().next().is_none() && is_foreign(&script));
+        assert!(!is_foreign(&std::env::current_exe().unwrap()));
         let error = libraries.add(&folder.path().join("none")).unwrap_err();
         assert!(error.is::<Unusable>(), "{error}");
     }

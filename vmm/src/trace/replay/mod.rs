@@ -43,6 +43,8 @@ pub struct Replay {
     pub inputs: u64,
     /// Outputs compared.
     pub outputs: u64,
+    /// The trace has its end, and with it the registers that each vCPU left.
+    pub whole: bool,
     /// The first difference of each vCPU that has one.
     pub differences: Vec<Difference>,
 }
@@ -73,7 +75,10 @@ impl Replay {
         if trace.lost_records != 0 {
             return Err(NoReplay::Lost(trace.lost_records));
         }
-        let mut replay = Self::default();
+        let mut replay = Self {
+            whole: trace.end.is_some(),
+            ..Self::default()
+        };
         for vcpu in 0..trace.header.run.cpus {
             let page = trace
                 .end
@@ -111,7 +116,11 @@ impl Replay {
             }
             records += 1;
         }
-        if let Some(what) = processor.end(page) {
+        let mut same = processor.end_of_records(self.whole);
+        if let Some(page) = page {
+            same = same.and_then(|()| processor.registers(page));
+        }
+        if let Err(what) = same {
             self.differ(vcpu, records, last, &clock, what);
         }
         self.inputs += processor.inputs;
@@ -135,14 +144,24 @@ impl fmt::Display for Replay {
             vcpus,
             inputs,
             outputs,
+            whole,
             differences,
         } = self;
+        if *inputs == 0 && differences.is_empty() {
+            return f.write_str("NOTHING: the trace has no input of an APIC.");
+        }
         if differences.is_empty() {
-            return write!(
+            write!(
                 f,
                 "IDENTICAL: {inputs} inputs to the APICs of {vcpus} vCPU(s) gave the same {outputs} \
                  outputs."
-            );
+            )?;
+            if !whole {
+                f.write_str(
+                    "\nThe trace has no end: the registers that its run left were not compared.",
+                )?;
+            }
+            return Ok(());
         }
         write!(
             f,

@@ -223,19 +223,21 @@ impl Processor {
         self.same("what becomes of the vectors", vectors, taken)
     }
 
-    /// After the last record: the registers, or what is different.
-    pub(super) fn end(&mut self, page: Option<&Page>) -> Option<String> {
-        let same = self.end_of_records(page);
-        same.err()
-    }
-
-    fn end_of_records(&mut self, page: Option<&Page>) -> Same {
+    /// After the last record, of a trace that is whole or was cut.
+    pub(super) fn end_of_records(&mut self, whole: bool) -> Same {
         if self.batch.at.is_some() {
             self.drain()?;
         }
-        // A thread without its page was cut short, maybe between an access and the effect of it.
-        let Some(page) = page else { return Ok(()) };
-        self.no_effect_is_left()?;
+        // It may have been cut between an access and the effect of it.
+        if whole {
+            self.no_effect_is_left()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The registers that the thread left.
+    pub(super) fn registers(&mut self, page: &Page) -> Same {
         let left = Tsc(page.at);
         let time = self.clock.time(left);
         self.apic.advance(time);

@@ -89,7 +89,12 @@ fn replay(events: &[Event], page: Option<&Page>) -> Option<String> {
         };
         processor.step(&stamped).err()
     };
-    events.iter().find_map(step).or_else(|| processor.end(page))
+    let stepped = events.iter().find_map(step);
+    stepped.or_else(|| {
+        let end = processor.end_of_records(page.is_some());
+        let same = end.and_then(|()| page.map_or(Ok(()), |page| processor.registers(page)));
+        same.err()
+    })
 }
 
 /// The registers of an APIC that nothing was done to.
