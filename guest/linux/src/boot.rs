@@ -133,7 +133,7 @@ fn sweep(workload: Workload, options: &Options, cpus: usize) -> Vec<Phase> {
 }
 
 /// How often a phase is tried before its kernel is found never to be quiet.
-const MOST_TRIES: usize = 3;
+const MOST_TRIES: usize = 9;
 
 /// What became of a phase.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -42,8 +42,8 @@ pub(crate) const UNSETTLED: i32 = 5;
 /// kernel, and than a vCPU waits for a host processor.
 const QUIET: Duration = Duration::from_millis(10);
 
-/// How often a mark is tried.
-const MOST_MARKS: usize = 300;
+/// How often a mark is tried: what disturbs it for longer has fallen into step with this process.
+const MOST_MARKS: usize = 100;
 
 /// Operations before the measured ones, by which the kernel has allocated what it needs.
 const WARM_UP: usize = 2;
