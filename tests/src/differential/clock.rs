@@ -121,13 +121,7 @@ impl Clock {
     }
 
     /// Whether a count read by operation `at` is one that the timer can have had.
-    pub(super) fn allows(
-        &self,
-        operation: &Operation,
-        at: usize,
-        answers: &Answers,
-        tsc_khz: u64,
-    ) -> bool {
+    pub(super) fn allows(&self, operation: &Operation, at: usize, answers: &Answers) -> bool {
         let read = answers.outcomes[at].value;
         // Where the part that is read begins within the count, and which bits it has.
         let (first, bits) = match operation.action {
@@ -148,12 +142,10 @@ impl Clock {
         if !start.steady {
             return bits != u64::MAX || read <= start.count;
         }
-        let stamp = |index: usize| answers.stamps.get(index).copied().unwrap_or(0);
-        let before = |index: usize| stamp(index.saturating_sub(1));
-        let nanoseconds = |units: u32| u64::from(units) * 1024 * 1_000_000 / tsc_khz;
         // An operation happens between the stamp before it and its own.
-        let least = nanoseconds(elapsed(before(at), stamp(start.at)).saturating_sub(1));
-        let most = nanoseconds(elapsed(stamp(at), before(start.at)).saturating_add(1));
+        let least = elapsed(answers.before(at), answers.stamp(start.at)).saturating_sub(1);
+        let most = elapsed(answers.stamp(at), answers.before(start.at)).saturating_add(1);
+        let (least, most) = (answers.nanoseconds(least), answers.nanoseconds(most));
         let least = least - least / DRIFT;
         let most = most + most / DRIFT;
         let lowest = start.count.saturating_sub(most / start.divisor + 2);
@@ -200,7 +192,7 @@ mod tests {
 
     /// Whether a timer started by operation 0 with a count of a million may show this in operation 2.
     fn allows(read: u64, stamps: [u32; 3]) -> bool {
-        started(1_000_000).allows(&READ, 2, &answers(read, stamps), KHZ)
+        started(1_000_000).allows(&READ, 2, &answers(read, stamps))
     }
 
     fn answers(read: u64, stamps: [u32; 3]) -> Answers {
@@ -210,6 +202,7 @@ mod tests {
             outcomes,
             stamps: stamps.to_vec(),
             pages: Vec::new(),
+            tsc_khz: KHZ,
         }
     }
 
@@ -237,7 +230,7 @@ mod tests {
                 action: Action::ReadPage(PAGE + 0x390 + first, width),
             };
             let answers = answers(read, [100, 110, 120]);
-            started(1_000_000).allows(&read_part, 2, &answers, KHZ)
+            started(1_000_000).allows(&read_part, 2, &answers)
         };
         // From 978 977 to 991 010: EF011H to F1F22H.
         assert!(part(2, 2, 0xE) && part(2, 2, 0xF));
@@ -272,7 +265,7 @@ mod tests {
     #[test]
     fn a_timer_that_was_not_started_shows_nothing() {
         let clock = Clock::default();
-        let shows = |read| clock.allows(&READ, 2, &answers(read, [0; 3]), KHZ);
+        let shows = |read| clock.allows(&READ, 2, &answers(read, [0; 3]));
         assert!(shows(0));
         assert!(!shows(1));
     }

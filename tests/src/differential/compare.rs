@@ -72,7 +72,6 @@ pub struct Agreement {
 pub fn compare(
     script: &[Operation],
     mut model: Model,
-    tsc_khz: u64,
     ours: &Answers,
     kernel: &Answers,
 ) -> Result<Agreement, Box<Difference>> {
@@ -81,20 +80,18 @@ pub fn compare(
     for (at, operation) in script.iter().enumerate() {
         let (of_ours, of_kernel) = (&ours.outcomes[at], &kernel.outcomes[at]);
         clock.follow(&model, operation, at, of_ours.fault != 0);
-        let expiries =
-            [ours, kernel].map(|answers| clock.expiry(&model, operation, at, answers, tsc_khz));
+        let expiries = [ours, kernel].map(|answers| clock.expiry(&model, operation, at, answers));
         let untimely = expiries.into_iter().find_map(Expiry::fault);
         for (timers, expiry) in agreement.timers.iter_mut().zip(expiries) {
             timers.note(expiry);
         }
-        let repeats =
-            [ours, kernel].map(|answers| clock.repeats(&model, operation, at, answers, tsc_khz));
+        let repeats = [ours, kernel].map(|answers| clock.repeats(&model, operation, at, answers));
         let of_ours = &taken_once(of_ours, repeats[0]);
         let of_kernel = &taken_once(of_kernel, repeats[1]);
         let is_count = Clock::is_asked(&model, operation);
         let counts_are_right = [ours, kernel]
             .iter()
-            .all(|answers| clock.allows(operation, at, answers, tsc_khz));
+            .all(|answers| clock.allows(operation, at, answers));
         let explanation = DEVIATIONS
             .iter()
             .find(|deviation| deviation.explains(&model, operation, of_ours, of_kernel));
@@ -241,6 +238,7 @@ mod tests {
             }],
             stamps: vec![0],
             pages: vec![page],
+            tsc_khz: 1,
         }
     }
 

@@ -63,6 +63,8 @@ pub struct Answers {
     pub stamps: Vec<u32>,
     /// The APIC of each processor at the end.
     pub pages: Vec<ApicPage>,
+    /// Rate of the guest's TSC.
+    pub tsc_khz: u64,
 }
 
 impl Bench {
@@ -141,12 +143,6 @@ impl Bench {
         Ok(Tsc::now().0.wrapping_add(offset) + FUTURE_CYCLES)
     }
 
-    /// Rate of the guests' TSC.
-    #[must_use]
-    pub const fn tsc_khz(&self) -> u64 {
-        self.tsc_khz
-    }
-
     /// Runs a script.
     ///
     /// # Errors
@@ -187,7 +183,7 @@ impl Bench {
             return Err(Interrupted.into());
         }
         ensure!(run.ending == Ending::Guest(0), "it ended: {:?}", run.ending);
-        let mut answers = Answers::found(&run.memory, script, place)?;
+        let mut answers = Answers::found(&run.memory, script, place, self.tsc_khz)?;
         let pages: Option<Vec<ApicPage>> = run.apics.into_iter().collect();
         answers.pages = pages.context("KVM_GET_LAPIC failed")?;
         Ok(answers)
@@ -243,7 +239,27 @@ impl Place {
 }
 
 impl Answers {
-    fn found(memory: &GuestMemory, script: &[Operation], place: Place) -> anyhow::Result<Self> {
+    /// When operation `index` was over.
+    pub(super) fn stamp(&self, index: usize) -> u32 {
+        self.stamps.get(index).copied().unwrap_or(0)
+    }
+
+    /// When the operation before it was.
+    pub(super) fn before(&self, index: usize) -> u32 {
+        self.stamp(index.saturating_sub(1))
+    }
+
+    /// What so many units of a stamp are in ns.
+    pub(super) fn nanoseconds(&self, units: u32) -> u64 {
+        u64::from(units) * 1024 * 1_000_000 / self.tsc_khz
+    }
+
+    fn found(
+        memory: &GuestMemory,
+        script: &[Operation],
+        place: Place,
+        tsc_khz: u64,
+    ) -> anyhow::Result<Self> {
         let count = script.len();
         let word = |offset: usize| -> anyhow::Result<u64> {
             Ok(memory.read_obj(GuestAddress(ADDRESS + offset as u64))?)
@@ -262,6 +278,7 @@ impl Answers {
             outcomes: Vec::with_capacity(count),
             stamps: Vec::with_capacity(count),
             pages: Vec::new(),
+            tsc_khz,
         };
         let mut log = log.into_iter();
         for (operation, bytes) in script.iter().zip(bytes.as_chunks::<OUTCOME>().0) {

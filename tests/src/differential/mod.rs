@@ -167,7 +167,7 @@ impl Bench {
         let ours = self.run(&operations, script.processors, ApicModel::Userspace)?;
         let kernel = self.run(&operations, script.processors, ApicModel::Kernel)?;
         let model = self.model(script.processors)?;
-        Ok(compare(&operations, model, self.tsc_khz(), &ours, &kernel))
+        Ok(compare(&operations, model, &ours, &kernel))
     }
 
     fn failure(&self, seed: u64, script: Script, first: &Difference) -> anyhow::Error {

@@ -96,9 +96,10 @@ impl Trace {
             source,
         };
         let file = File::open(path).map_err(unreadable)?;
-        let size = file.metadata().map_err(unreadable)?.len();
+        let metadata = file.metadata().map_err(unreadable)?;
+        let size = metadata.len();
         let no_trace = || TraceError::NoTrace(path.to_owned());
-        if size == 0 {
+        if metadata.is_file() && size == 0 {
             return Err(TraceError::Empty(path.to_owned()));
         }
         let mut head = [0; FILE_HEAD_SIZE];

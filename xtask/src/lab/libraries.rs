@@ -51,8 +51,10 @@ impl Libraries {
 
     fn insert(&mut self, path: String, library: PathBuf) -> anyhow::Result<()> {
         // One file may have several names: on many hosts /lib is a link to /usr/lib.
-        let one =
-            |a: &Path, b: &Path| a == b || fs::canonicalize(a).ok() == fs::canonicalize(b).ok();
+        let one = |a: &Path, b: &Path| {
+            let place = |path: &Path| fs::canonicalize(path).ok();
+            a == b || place(a).is_some_and(|a| place(b) == Some(a))
+        };
         match self.0.insert(path, library.clone()) {
             Some(other) if !one(&other, &library) => Err(Unusable(format!(
                 "{} and {} have one name, and the lab has one folder for libraries",
